@@ -10,7 +10,7 @@ import (
 	"motte/core/wire"
 )
 
-// Explanation says how the Core found the objects of a query with an expression.
+// Explanation says how the Core found the objects of a query.
 type Explanation struct {
 	// Leaves are in the order of writing, except that an And begins with its first argument that
 	// is no Not.
@@ -18,22 +18,22 @@ type Explanation struct {
 	Found
 }
 
-// LeafWork is what the Core did for one leaf of an expression.
+// LeafWork is what the Core did for one leaf of an expression, or for the only index of a query.
 type LeafWork struct {
 	Index, Predicate string
 	frames.LeafWork
 }
 
-// Explain makes a search with Where, and returns what each leaf cost instead of the objects. It
-// needs the right admin in the collection, since the numbers tell of objects that the principal
-// may not read. The search is charged like any other.
+// Explain makes a search, and returns what each leaf cost instead of the objects. It needs the
+// right admin in the collection, since the numbers tell of objects that the principal may not read.
+// The search is charged like any other.
 func (c *Client) Explain(ctx context.Context, q Query) (Explanation, error) {
+	if q.Where.kind == emptyKind && q.Index != "" { // a single leaf means the same
+		q.Where, q.Index, q.Predicate = Leaf(q.Index, q.Predicate), "", ""
+	}
 	r, g, err := q.request(model.OpSearch)
 	if err != nil {
 		return Explanation{}, err
-	}
-	if g == nil {
-		return Explanation{}, invalid("only a query with Where can be explained: make a Leaf of Index and Predicate")
 	}
 	r.Flags |= wire.FlagExplain
 	k, err := c.collect(ctx, r)

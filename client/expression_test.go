@@ -324,7 +324,12 @@ func TestExplain(t *testing.T) {
 	if _, err := denied.Explain(t.Context(), q); !errors.Is(err, ErrDenied) {
 		t.Errorf("without the right: %v; want ErrDenied", err)
 	}
-	if _, err := denied.Explain(t.Context(), Query{Collection: "c", Index: "a"}); !errors.Is(err, ErrInvalidRequest) {
-		t.Errorf("without an expression: %v; want ErrInvalidRequest", err)
+	if _, err := denied.Explain(t.Context(), Query{Collection: "c"}); !errors.Is(err, ErrInvalidRequest) {
+		t.Errorf("without an index: %v; want ErrInvalidRequest", err)
+	}
+	single := connect(t, fake(t, explaining{kind: wire.KindExplain, bodies: [][]byte{two[:17]}}.serve))
+	got, err = single.Explain(t.Context(), Query{Collection: "c", Index: "a", Predicate: "1"})
+	if err != nil || !slices.Equal(got.Leaves, want[:1]) {
+		t.Errorf("a single index is explained as %+v, %v; want %+v", got, err, want[:1])
 	}
 }

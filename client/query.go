@@ -16,8 +16,9 @@ type Query struct {
 	Index      string
 	Predicate  string // in the language of the index, 1 MiB at most
 
-	// Where combines predicates of several indexes. All leaves see the same objects. The answer
-	// is sorted by identity, unless OrderBy names an index.
+	// Where combines predicates of several indexes. Several leaves give an answer that is sorted
+	// by identity, unless OrderBy names an index. A single leaf means the same as Index and
+	// Predicate.
 	Where Expression
 
 	// OrderBy is only for searches with Where. It names an ordered index, which gives the order:

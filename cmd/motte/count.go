@@ -37,7 +37,7 @@ An expression asks several indexes: see 'motte help expressions'.`,
 			err = a.printCount(found)
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", queryName(&q), err)
+			return queryError(&q, err)
 		}
 		return nil
 	})

@@ -51,6 +51,9 @@ command fails.`,
 			if n > 0 {
 				a.note("Before the error, %s went.", plural(n, "object"))
 			}
+			if d.where != "" {
+				return queryError(&q, err)
+			}
 			return fmt.Errorf("collection %s: %w", args[0], err)
 		}
 		v := struct {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -30,7 +29,7 @@ type leafView struct {
 func (a *app) printExplanation(ctx context.Context, c *client.Client, q client.Query) error {
 	x, err := c.Explain(ctx, q)
 	if err != nil {
-		return fmt.Errorf("%s: %w", queryName(&q), err)
+		return queryError(&q, err)
 	}
 	v := explanationView{Count: x.Count, Truncated: x.Truncated}
 	for _, l := range x.Leaves {

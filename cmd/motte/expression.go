@@ -51,12 +51,19 @@ func checkQuery(q *client.Query) error {
 	return nil // the Core answers all other faults with a code
 }
 
-// queryName names a query to people.
-func queryName(q *client.Query) string {
-	if q.Index == "" {
-		return "collection " + q.Collection
+// queryError says which query failed. The Core does not say which part of an expression it was.
+func queryError(q *client.Query, err error) error {
+	if q.Index != "" {
+		return fmt.Errorf("index %s %s: %w", q.Collection, q.Index, err)
 	}
-	return "index " + q.Collection + " " + q.Index
+	switch {
+	case errors.Is(err, client.ErrNoIndex), errors.Is(err, client.ErrQueryRefused):
+		return fmt.Errorf("collection %s: %w; to see which part is meant, ask each alone: motte count %s INDEX PREDICATE",
+			q.Collection, err, q.Collection)
+	case errors.Is(err, client.ErrInvalidRequest) && q.OrderBy != "":
+		return fmt.Errorf("collection %s: %w: is %s an index made with --ordered, which --order needs?", q.Collection, err, q.OrderBy)
+	}
+	return fmt.Errorf("collection %s: %w", q.Collection, err)
 }
 
 // parseExpression reads an expression:

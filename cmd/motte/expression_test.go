@@ -216,7 +216,6 @@ func TestQueriesOnTheCommandLine(t *testing.T) {
 		{[]string{"search", "people", "a: 1", "--order", "b"}, "index b can't give the order: no leaf asks it"},
 		{[]string{"search", "people", "a: 1", "NOT", "b: 2", "--order", "b"}, "below OR or NOT"},
 		{[]string{"search", "people", "by_age", "all", "--order", "by_age"}, "--order is for an expression"},
-		{[]string{"search", "people", "by_age", "all", "--explain"}, "--explain is for an expression, also one of a single part: 'by_age: all', with --order by_age"},
 		{[]string{"search", "people", "a: 1", "--explain", "--ids"}, "--explain prints no objects"},
 		{[]string{"search", "people", "by_age", "all", "--ids", "--fields", "/a"}, "--ids prints identities"},
 		{[]string{"search", "people", "by_age", "all", "--ids", "--sort", "/a"}, "--ids prints identities"},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/spf13/cobra"
@@ -73,7 +72,7 @@ see 'motte help fields'.`,
 	f.BoolVar(&s.all, "all", false, "print all objects, also if the index gives them in several answers; not with --limit")
 	f.BoolVar(&s.ids, "ids", false, "print identities instead of objects")
 	f.StringVar(&s.OrderBy, "order", "", "`INDEX` of the expression that gives the order; it has to be an ordered one")
-	f.BoolVar(&s.explain, "explain", false, "print what each part of the expression cost, instead of the objects")
+	f.BoolVar(&s.explain, "explain", false, "print what each index did, instead of the objects")
 	addFieldFlags(cmd, &s.fields, &s.sort)
 	a.offer(cmd, "order", wire.StatusIndex)
 	offerNothing(cmd, "after")
@@ -96,9 +95,6 @@ func (s *searching) read(args []string) error {
 		return usage("--explain prints no objects: leave out --all, --ids, --fields and --sort")
 	case s.Index != "" && s.OrderBy != "":
 		return usage("--order is for an expression; if the index is an ordered one, it gives its order without it")
-	case s.Index != "" && s.explain:
-		return usage("--explain is for an expression, also one of a single part: %s, with --order %s if the index is an ordered one",
-			short(s.Index+": "+s.Predicate), s.Index)
 	}
 	return checkQuery(&s.Query)
 }
@@ -118,7 +114,7 @@ func (a *app) printSearch(ctx context.Context, c *client.Client, s *searching) (
 		err = p.objects(sorted(page.Objects(ctx), s.sort))
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w", queryName(&s.Query), err)
+		err = queryError(&s.Query, err)
 	}
 	err = p.flush(err)
 	if page.More && !errors.Is(err, client.ErrTruncated) {
