@@ -9,7 +9,8 @@
 //  2. A call of Apply has all changes that have arrived. A lone change comes at once, in
 //     a batch of one.
 //  3. The answers of any index keep the Task protocol: numbers, chunks and limits are
-//     right, and each answer says whether more objects match.
+//     right, each answer says whether more objects match, and only candidates are named if the
+//     query has any.
 //
 // # What an Index must do
 //

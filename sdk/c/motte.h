@@ -13,8 +13,8 @@
  *     sees every change that the Core sent before it, and no later change.
  *  2. It keeps the identity of each object, and answers with that of the last insert alone. A Task
  *     names objects by pointers, which stay valid until the kit calls remove for the object.
- *  3. It keeps the protocol for any functions: numbers, limits, pages, and owners. It checks each
- *     length before it uses it, and ends if the Core breaks the protocol.
+ *  3. It keeps the protocol for any functions: numbers, limits, pages, owners and candidates. It
+ *     checks each length before it uses it, and ends if the Core breaks the protocol.
  *  4. It writes all answers to one read at once, or each 64 KiB of them.
  *  5. If the Task has save and load, the index survives a restart: see "The shelf" below.
  *

@@ -2,8 +2,8 @@
 // for the Core is at the other end of a socket pair.
 //
 // [Start] configures the index. [Core.Insert] and [Core.Remove] send it changes, and
-// [Core.Search] asks it. [Core.Ask] asks for a page or for the objects of one owner, and
-// [Core.Pages] for all pages. [ID] and [Version] make identities, so that a test can name an
+// [Core.Search] asks it. [Core.Ask] asks for a page, for the objects of one owner or among
+// candidates, and [Core.Pages] for all pages. [ID] and [Version] make identities, so that a test can name an
 // object and a content of it.
 //
 // The test fails on each answer for which the real Core would quarantine a Task:

@@ -6,8 +6,8 @@
 //!
 //! 1. It makes one call at a time, in the order in which the Core sent the frames. So a search
 //!    sees every change that the Core sent before it, and no later change.
-//! 2. The answers of any index keep the Task protocol: numbers, chunks and limits are right, and
-//!    each answer says whether more objects match.
+//! 2. The answers of any index keep the Task protocol: numbers, chunks and limits are right, each
+//!    answer says whether more objects match, and only candidates are named if the query has any.
 //! 3. It keeps the shelf: it decides which entries are written, merges old blobs, and reconciles
 //!    the loaded entries with the collection. It never has more bytes on the shelf than the quota.
 //!
