@@ -80,7 +80,7 @@ func appendExplain(list []LeafWork) (p []byte) {
 // TestGoldenExplain fixes the frame that says what the leaves cost.
 func TestGoldenExplain(t *testing.T) {
 	body := appendExplain(explained)
-	h := wire.ReplyHeader{Kind: wire.KindExplain, Number: 0x0102030405060708, BodyLen: len(body), Count: uint32(len(explained)), Head: head}
+	h := wire.ReplyHeader{Kind: wire.KindExplain, Number: 0x0102030405060708, BodyLen: len(body), Head: head}
 	p := append(wire.AppendReplyHeader(nil, &h), body...)
 	testutil.Golden(t, filepath.Join(vectors, "reply-explain.hex"), "What the three leaves of a SEARCH cost: instead of its objects", p)
 	if got, code := DecodeReplyHeader(p[:wire.ReplyHeaderSize]); code != model.OK || got != h {

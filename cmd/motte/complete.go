@@ -39,9 +39,9 @@ func (a *app) complete(cmd *cobra.Command, args []string, _ string) ([]string, c
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeExpression offers what may follow the parts of an expression: an operator, or indexes.
-func (a *app) completeExpression(cmd *cobra.Command, collection string, parts []string) ([]string, cobra.ShellCompDirective) {
-	last := parts[len(parts)-1]
+// completeExpression offers what may follow the arguments of an expression: an operator, or indexes.
+func (a *app) completeExpression(cmd *cobra.Command, collection string, before []string) ([]string, cobra.ShellCompDirective) {
+	last := before[len(before)-1]
 	if last == wordClose || !isWord(last) {
 		return []string{wordAnd, wordNot, wordOr}, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -14,8 +14,8 @@ import (
 // deletion is the command line of a deletion.
 type deletion struct {
 	name, identity, ifIdentity string
-	where                      string   // an index, or the first part of an expression
-	rest                       []string // the predicate, or the other parts
+	where                      string   // an index, or the first argument of an expression
+	rest                       []string // the predicate, or the other arguments
 }
 
 func (a *app) delete() *cobra.Command {
@@ -29,7 +29,7 @@ has no more of them. If the index names only objects that you may not delete, an
 others, the command fails, and the answer is called truncated.
 
 With --where, an expression deletes the objects that match several predicates: see 'motte help
-expressions'. If an index can't name all objects of its part, no object is deleted, and the
+expressions'. If an index can't name all objects of its leaf, no object is deleted, and the
 command fails.`,
 		Example: `  motte delete people --name ada
   motte delete people --name ada --if-identity 6f1c…
@@ -77,7 +77,7 @@ command fails.`,
 	f.StringVar(&d.name, "name", "", "`NAME` of the object")
 	f.StringVar(&d.identity, "id", "", "identity `ID` of the object")
 	f.StringVar(&d.ifIdentity, "if-identity", "", "only if the object that has the name still is the one with this identity `ID`")
-	f.StringVar(&d.where, "where", "", "`INDEX` that is asked the predicate, or the first part of an expression")
+	f.StringVar(&d.where, "where", "", "`INDEX` that is asked the predicate, or the first argument of an expression")
 	a.offer(cmd, "where", wire.StatusIndex)
 	return cmd
 }
@@ -114,8 +114,8 @@ func (d *deletion) check(collection string) (q client.Query, err error) {
 
 // query returns the query of --where. No predicate may be empty.
 func (d *deletion) query(collection string) (client.Query, error) {
-	parts := append([]string{d.where}, d.rest...)
-	q, err := parseQuery(collection, parts)
+	args := append([]string{d.where}, d.rest...)
+	q, err := parseQuery(collection, args)
 	if err != nil {
 		return q, err
 	}
@@ -125,10 +125,10 @@ func (d *deletion) query(collection string) (client.Query, error) {
 		}
 		return q, argument("INDEX", q.Index)
 	}
-	for i, part := range parts {
-		if _, predicate, leaf := strings.Cut(part, ":"); leaf && strings.TrimSpace(predicate) == "" {
-			return q, usage("part %d of the expression, %s: its predicate is empty, which finds every object of the index: "+
-				"say so with 'all', or '*' if its Task is text", i+1, short(part))
+	for i, arg := range args {
+		if _, predicate, leaf := strings.Cut(arg, ":"); leaf && strings.TrimSpace(predicate) == "" {
+			return q, usage("argument %d of the expression, %s: its predicate is empty, which finds every object of the index: "+
+				"say so with 'all', or '*' if its Task is text", i+1, short(arg))
 		}
 	}
 	return q, checkQuery(&q)

@@ -51,14 +51,14 @@ func checkQuery(q *client.Query) error {
 	return nil // the Core answers all other faults with a code
 }
 
-// queryError says which query failed. The Core does not say which part of an expression it was.
+// queryError says which query failed. The Core does not say which leaf of an expression it was.
 func queryError(q *client.Query, err error) error {
 	if q.Index != "" {
 		return fmt.Errorf("index %s %s: %w", q.Collection, q.Index, err)
 	}
 	switch {
 	case errors.Is(err, client.ErrNoIndex), errors.Is(err, client.ErrQueryRefused):
-		return fmt.Errorf("collection %s: %w; to see which part is meant, ask each alone: motte count %s INDEX PREDICATE",
+		return fmt.Errorf("collection %s: %w; to see which leaf is meant, ask each alone: motte count %s INDEX PREDICATE",
 			q.Collection, err, q.Collection)
 	case errors.Is(err, client.ErrInvalidRequest) && q.OrderBy != "":
 		return fmt.Errorf("collection %s: %w: is %s an index made with --ordered, which --order needs?", q.Collection, err, q.OrderBy)
@@ -68,8 +68,8 @@ func queryError(q *client.Query, err error) error {
 
 // parseExpression reads an expression:
 //
-//	EXPRESSION = PART { AND PART | [AND] NOT PART } | PART { OR PART }
-//	PART       = 'INDEX: PREDICATE' | '(' EXPRESSION ')'
+//	EXPRESSION = OPERAND { AND OPERAND | [AND] NOT OPERAND } | OPERAND { OR OPERAND }
+//	OPERAND    = 'INDEX: PREDICATE' | '(' EXPRESSION ')'
 //
 // AND and OR never stand side by side: no reader has to know which of them binds tighter, and no
 // deletion depends on it.
@@ -91,7 +91,7 @@ type expressionParser struct {
 
 // wrong returns the error about an argument.
 func (p *expressionParser) wrong(at int, format string, args ...any) error {
-	return usage("part %d of the expression, %s: %s", at+1, short(p.args[at]), fmt.Sprintf(format, args...))
+	return usage("argument %d of the expression, %s: %s", at+1, short(p.args[at]), fmt.Sprintf(format, args...))
 }
 
 // short returns an argument for an error, and not more of it than a line has.
@@ -114,13 +114,13 @@ func (p *expressionParser) next() string {
 // ends reports whether the expression ends before the next argument.
 func (p *expressionParser) ends() bool { return p.at == len(p.args) || p.next() == wordClose }
 
-// expression reads parts and the operators between them.
+// expression reads operands and the operators between them.
 func (p *expressionParser) expression() (client.Expression, error) {
-	first, err := p.part()
+	first, err := p.operand()
 	if err != nil || p.ends() {
 		return first, err
 	}
-	parts := []client.Expression{first}
+	operands := []client.Expression{first}
 	kind := wordAnd
 	if p.next() == wordOr {
 		kind = wordOr
@@ -130,19 +130,19 @@ func (p *expressionParser) expression() (client.Expression, error) {
 		if err != nil {
 			return first, err
 		}
-		part, err := p.part()
+		operand, err := p.operand()
 		if err != nil {
 			return first, err
 		}
 		if not {
-			part = client.Not(part)
+			operand = client.Not(operand)
 		}
-		parts = append(parts, part)
+		operands = append(operands, operand)
 	}
 	if kind == wordOr {
-		return client.Or(parts...), nil
+		return client.Or(operands...), nil
 	}
-	return client.And(parts...), nil
+	return client.And(operands...), nil
 }
 
 // operator reads AND, OR, NOT or AND NOT. Only operators of the given kind may stand side by side.
@@ -158,13 +158,13 @@ func (p *expressionParser) operator(kind string) (not bool, err error) {
 	p.at++
 	switch {
 	case p.next() == wordNot && word == wordOr:
-		return false, p.wrong(p.at, "NOT leaves out objects of the part before it, so it can't follow OR")
+		return false, p.wrong(p.at, "NOT leaves out objects of the operand before it, so it can't follow OR")
 	case p.next() == wordNot && word == wordAnd:
 		p.at++
 		word = wordNot
 	}
 	if p.at == len(p.args) {
-		return false, p.wrong(p.at-1, "a part is missing after it")
+		return false, p.wrong(p.at-1, "an operand is missing after it")
 	}
 	return word == wordNot, nil
 }
@@ -189,16 +189,16 @@ func (p *expressionParser) noOperator() error {
 	return p.wrong(p.at, "AND, OR or NOT is missing before it")
 }
 
-// part reads a leaf, or an expression in parentheses.
-func (p *expressionParser) part() (e client.Expression, err error) {
+// operand reads a leaf, or an expression in parentheses.
+func (p *expressionParser) operand() (e client.Expression, err error) {
 	at, arg := p.at, p.next()
 	switch {
 	case p.at == len(p.args):
-		return e, p.wrong(at-1, "a part is missing after it")
+		return e, p.wrong(at-1, "an operand is missing after it")
 	case arg == wordNot:
-		return e, p.wrong(at, "NOT leaves out objects of the part before it, which is missing")
+		return e, p.wrong(at, "NOT leaves out objects of the operand before it, which is missing")
 	case arg == wordAnd, arg == wordOr, arg == wordClose:
-		return e, p.wrong(at, "a part is missing before it")
+		return e, p.wrong(at, "an operand is missing before it")
 	case arg == wordOpen:
 		return p.parentheses()
 	}

@@ -37,7 +37,7 @@ A predicate that begins with - is given after --.
 
 An expression asks several indexes: 'INDEX: PREDICATE' AND 'INDEX: PREDICATE' …; see 'motte help
 expressions'. Its answer is sorted by identity, or with --order by an ordered index. --explain
-prints what each part cost instead of the objects, to an administrator of the collection.
+prints what each index did instead of the objects, to an administrator of the collection.
 
 An index gives a limited number of objects in one answer. --all prints all objects, page by
 page. If more objects match than the answer has, the command fails, and says with which

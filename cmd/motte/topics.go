@@ -63,25 +63,25 @@ The pages in docs/reference/tasks have all of it, and the configurations.`,
 		Short: "How to ask several indexes at once",
 		Long: `search, count and delete --where take an expression in the place of INDEX PREDICATE:
 
-  'INDEX: PREDICATE'      a part: what the index finds; one argument, in quotes
-  PART AND PART           what both find
-  PART OR PART            what at least one finds
-  PART NOT PART           what the first finds without what the second finds; also AND NOT
-  '(' … ')'               parentheses, each an argument of its own
+  'INDEX: PREDICATE'      a leaf: what one index finds. It is one argument, in quotes
+  X AND Y                 what both find
+  X OR Y                  what at least one finds
+  X NOT Y                 what X finds without what Y finds; also X AND NOT Y
+  '(' X ')'               parentheses, each an argument of its own
 
 AND and NOT may stand side by side, and OR with OR. Where AND or NOT meets OR, parentheses say
-which goes first; without them the command refuses the expression. 1 to 16 parts.
+which goes first; without them the expression is refused. An expression has 1 to 16 leaves.
 
   motte search people 'by_age: >= 30 and < 40' AND 'notes: +enclave'
   motte search people 'by_age: >= 30' NOT 'notes: sgx' --order by_age --limit 10
   motte count people '(' 'by_age: < 18' OR 'by_age: > 65' ')' AND 'notes: enclave'
   motte delete people --where 'by_age: < 18' NOT 'notes: enclave'
 
-The answer is sorted by identity. --order INDEX takes the order of an ordered index that has a part
-which every match satisfies: not one below OR or NOT.
+Of several leaves, the answer is sorted by identity. --order INDEX takes the order of an ordered
+index, of the first leaf that asks it and that every match satisfies: no leaf below OR or NOT.
 
-The words within a part are the index's own: 'by_age: >= 30 and < 40' is one predicate of by_age.
-A shell removes quotes before motte sees them; "notes: \"analytical engine\"" keeps the inner ones.`,
+The words within a leaf are the index's own: 'by_age: >= 30 and < 40' is one predicate of by_age.
+A shell removes one pair of quotes: 'notes: "analytical engine"' keeps the inner pair for the index.`,
 	}, {
 		Use:   "fields",
 		Short: "How to print and sort parts of JSON objects",
