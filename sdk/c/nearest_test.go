@@ -176,7 +176,7 @@ func TestNearestFindsTheNearest(t *testing.T) {
 // TestNearestRanksCandidates asks for the nearest of a few objects, wherever they are: page by page,
 // and after objects that are no candidates.
 func TestNearestRanksCandidates(t *testing.T) {
-	const objects = 2500
+	const objects = 400
 	r := rand.New(rand.NewPCG(7, 7))
 	c := startCore(t, nearestChecked, nearestConfig(0, ""))
 	ids := make([]identity.ID, objects)
