@@ -4,103 +4,109 @@ import (
 	"encoding/binary"
 	"unicode/utf8"
 
-	"github.com/blevesearch/bleve/v2"
-
-	"motte/core/identity"
 	"motte/sdk"
+	"motte/tasks/text/analysis"
 )
 
-// An entry on the shelf has the texts of an object, for each field in turn: their number, and the
-// length and the bytes of each. Numbers and lengths are varints. The words and their places would
-// take more bytes.
+// An entry on the shelf has for each field in turn how many places its text has, and what is in each: 0
+// for a word that is not indexed, 1 for the end of a text, or the length of a term plus 1, and the term. Numbers are varints. So a
+// restart neither divides texts nor folds them.
+
+// maxTerm is the length of the longest term in bytes: its characters, and two marks.
+const maxTerm = analysis.MaxWord*utf8.UTFMax + 2
 
 // Entry implements sdk.Keeper.
 func (x *index) Entry(v sdk.Value) (e sdk.Entry, ok bool) {
-	x.flush()
-	h, ok := x.held[v]
+	s, ok := x.documents.byValue[v]
 	if !ok {
 		return e, false
 	}
-	texts := x.runs.stored(v)
-	x.scratch = x.scratch[:0]
-	for _, f := range x.fields {
-		x.scratch = binary.AppendUvarint(x.scratch, uint64(len(texts[f.name])))
-		for _, text := range texts[f.name] {
-			x.scratch = append(binary.AppendUvarint(x.scratch, uint64(len(text))), text...)
+	o := &x.documents.all[s]
+	x.words.reset()
+	decodeText(o.text, x.words.text)
+	p := x.scratch[:0]
+	for _, numbers := range x.words.text {
+		p = binary.AppendUvarint(p, uint64(len(numbers)))
+		for _, n := range numbers {
+			if n < firstTerm {
+				p = append(p, byte(n))
+				continue
+			}
+			text := x.dictionary.terms[n].text
+			p = append(binary.AppendUvarint(p, uint64(len(text))+1), text...)
 		}
 	}
-	return sdk.Entry{Identity: h.id, Owner: h.owner, Data: x.scratch}, true
+	x.scratch = p
+	return sdk.Entry{Identity: o.id, Owner: o.owner, Data: p}, true
 }
 
-// restoring is a batch of restored documents.
-type restoring struct {
-	batch *bleve.Batch
-	added map[identity.Value]int // bytes of text, by document
-	size  int
-}
-
-// Restore implements sdk.Keeper. It gathers documents up to the size of a run that is not merged
-// any more. So each document is indexed once.
+// Restore implements sdk.Keeper. It leaves the order of the terms to Restored.
 func (x *index) Restore(e sdk.Entry) bool {
-	v := e.Identity.Value()
-	d, ok := x.saved(e.Data)
-	if !ok {
-		x.Apply([]sdk.Change{{Identity: e.Identity, Remove: true}})
+	x.drop(e.Identity.Value())
+	if !isEntry(e.Data, len(x.fields)) {
 		return false
 	}
-	r := &x.restoring
-	if r.batch == nil {
-		*r = restoring{batch: x.bleve.NewBatch(), added: make(map[identity.Value]int)}
+	x.dictionary.sorted = nil
+	x.words.reset()
+	p := e.Data
+	for field := range x.fields {
+		count, width := binary.Uvarint(p)
+		p = p[width:]
+		for range count {
+			size, width := binary.Uvarint(p)
+			p = p[width:]
+			if size < uint64(firstTerm) {
+				x.words.place(field, number(size))
+				continue
+			}
+			x.words.restore(field, p[:size-1])
+			p = p[size-1:]
+		}
 	}
-	x.runs.drop(v)
-	panicOn(r.batch.IndexAdvanced(x.document(v, e.Owner, d.texts)))
-	x.held[v] = held{e.Identity, e.Owner}
-	r.added[v] = d.size
-	r.size += d.size + documentCost
-	if r.size >= maxMerge {
-		x.flush()
-	}
+	x.hold(e.Identity, e.Owner)
 	return true
+}
+
+// restore adds a term of an entry.
+func (w *words) restore(field int, term []byte) {
+	n, ok := w.index.dictionary.byText[string(term)]
+	if !ok {
+		n = w.index.dictionary.intern(string(term))
+	}
+	w.place(field, n)
+	w.count(field, n)
+}
+
+// isEntry reports whether data are an entry of an index with so many fields.
+func isEntry(p []byte, fields int) bool {
+	places := 0
+	for range fields {
+		count, width := binary.Uvarint(p)
+		if width <= 0 || count > uint64(len(p)) {
+			return false
+		}
+		p, places = p[width:], places+int(count)
+		for range count {
+			size, width := binary.Uvarint(p)
+			if width <= 0 {
+				return false
+			}
+			p = p[width:]
+			if size < uint64(firstTerm) {
+				continue
+			}
+			if size-1 > maxTerm || size-1 > uint64(len(p)) || !utf8.Valid(p[:size-1]) {
+				return false
+			}
+			p = p[size-1:]
+		}
+	}
+	return len(p) == 0 && places <= maxPlaces
 }
 
 // Restored implements sdk.BulkKeeper.
 func (x *index) Restored() {
-	x.flush()
-	x.runs.merge()
-}
-
-// flush indexes the documents of Restore.
-func (x *index) flush() {
-	r := x.restoring
-	if r.batch == nil {
-		return
+	if x.dictionary.sorted == nil {
+		x.dictionary.sort()
 	}
-	x.restoring = restoring{}
-	panicOn(x.bleve.Batch(r.batch))
-	x.runs.add(r.added)
-}
-
-// saved reads an entry. It has at least one text.
-func (x *index) saved(p []byte) (d document, ok bool) {
-	d.texts = make(map[string][]string, len(x.fields))
-	for _, f := range x.fields {
-		count, width := binary.Uvarint(p)
-		if width <= 0 || count > uint64(len(p)) {
-			return d, false
-		}
-		p = p[width:]
-		for range count {
-			size, width := binary.Uvarint(p)
-			if width <= 0 || size > uint64(len(p)-width) {
-				return d, false
-			}
-			text := p[width:][:size]
-			if !utf8.Valid(text) {
-				return d, false
-			}
-			d.add(f.name, string(text))
-			p = p[width+int(size):]
-		}
-	}
-	return d, len(p) == 0 && len(d.texts) > 0
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"motte/core/model"
 	"motte/sdk"
 	"motte/sdk/sdktest"
+	"motte/tasks/text/grammar"
 )
 
 // textsOf is a model of the index: the words and the owner of each object.
@@ -135,10 +135,9 @@ func pages(t *rapid.T, x sdk.Index, q question) (all []sdk.Identity) {
 
 func configured(t *rapid.T, ordered bool) *index {
 	x := &index{}
-	if err := x.Configure(sdk.Config{Type: model.TypeText, Ordered: ordered, Options: []byte(`{"analyzer":"simple"}`)}); err != nil {
+	if err := x.Configure(sdk.Config{Type: model.TypeText, Ordered: ordered, Options: []byte(`{}`)}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { x.bleve.Close() })
 	return x
 }
 
@@ -206,9 +205,10 @@ func TestIndexAgreesWithAList(t *testing.T) {
 				shown = append(shown, ids...)
 			},
 			"": func(t *rapid.T) {
-				if len(x.held) != len(m) || len(x.runs.of) != len(m) {
-					t.Fatalf("the index has %d identities and %d places; want one of each for %d documents", len(x.held), len(x.runs.of), len(m))
+				if len(x.documents.byValue) != len(m) {
+					t.Fatalf("the index has %d objects; want %d", len(x.documents.byValue), len(m))
 				}
+				checkLists(t, x)
 			},
 		})
 	})
@@ -217,7 +217,7 @@ func TestIndexAgreesWithAList(t *testing.T) {
 // restarted returns a new index with the entries of another.
 func restarted(t *rapid.T, x *index) *index {
 	next := configured(t, x.ordered)
-	for v := range x.held {
+	for v := range x.documents.byValue {
 		if e, ok := x.Entry(v); !ok || e.Identity.Value() != v || !next.Restore(e) {
 			t.Fatalf("the entry of %x is %+v, %v; want that it is restored", v, e, ok)
 		}
@@ -270,25 +270,59 @@ func TestPagesOfRankedAnswers(t *testing.T) {
 
 // scoresOf returns the score of each object that a ranked answer has.
 func scoresOf(t *rapid.T, x *index, q *question) map[sdk.Identity]float64 {
-	scores := make(map[sdk.Identity]float64)
-	ids, _, err := sdktest.Page(x, q.Query)
+	d := grammar.Dialect{}
+	predicate, err := d.Parse(string(q.Predicate))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range ids {
-		parsed, err := parse(q.Predicate, x.fields)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if q.Owner != sdk.AllOwners {
-			parsed = ofOwner{parsed, q.Owner}
-		}
-		v := id.Value()
-		first, score, err := x.score(t.Context(), parsed, []string{string(v[:])})
-		if err != nil || first != 0 {
-			t.Fatal(fmt.Errorf("the score of %x: %d, %w", id, first, err))
-		}
-		scores[id] = score
+	scores := make(map[sdk.Identity]float64)
+	s := x.newSearch(maxWork)
+	n := s.among(predicate, s.candidates(&q.Query))
+	for at := n.seek(0); at != noSlot; at = n.seek(at + 1) {
+		scores[x.documents.all[at].id] = n.score()
 	}
 	return scores
+}
+
+// checkLists compares the lists of all terms with the texts of the objects.
+func checkLists(t *rapid.T, x *index) {
+	type place struct {
+		number number
+		slot   slot
+		field  int
+	}
+	want := make(map[place]uint64)
+	text := make([][]number, len(x.fields))
+	for s := range x.documents.all {
+		if x.documents.all[s].text == nil {
+			continue
+		}
+		decodeText(x.documents.all[s].text, text)
+		for f := range text {
+			for _, n := range text[f] {
+				if n >= firstTerm {
+					want[place{n, slot(s), f}]++
+				}
+			}
+		}
+	}
+	search := x.newSearch(maxWork)
+	for text, n := range x.dictionary.byText {
+		l := &x.dictionary.terms[n].list
+		if x.dictionary.terms[n].text != text || l.count == 0 {
+			t.Fatalf("the term %q has number %d, whose text is %q, with %d objects", text, n, x.dictionary.terms[n].text, l.count)
+		}
+		count := uint32(0)
+		c := search.cursor(l, 1, 1)
+		for s := c.seek(0); s != noSlot; s = c.seek(s + 1) {
+			count++
+			delete(want, place{n, s, 0})
+		}
+		if count != l.count {
+			t.Fatalf("the list of %q says that it has %d objects; it has %d", text, l.count, count)
+		}
+	}
+	if len(want) > 0 {
+		t.Fatalf("no list has %v", want)
+	}
 }

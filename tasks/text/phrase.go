@@ -1,71 +1,104 @@
 package main
 
-import (
-	"context"
-	"fmt"
+import "slices"
 
-	"github.com/blevesearch/bleve/v2/index/scorch"
-	"github.com/blevesearch/bleve/v2/mapping"
-	"github.com/blevesearch/bleve/v2/search"
-	"github.com/blevesearch/bleve/v2/search/query"
-	bleveindex "github.com/blevesearch/bleve_index_api"
-)
+// phrase finds the objects in which words stand in an order. Its words narrow the objects; then it reads
+// the texts of these.
+type phrase struct {
+	search   *search
+	words    node
+	elements []phraseElement
+	span     int // places from the first element to the last
+	fields   uint32
+	rarity   float64
+	at       slot
+	found    float64 // the weight of all places of the phrase in the object
+}
 
-// phrase is Bleve's search for a phrase, except that it ends with its context. Bleve checks the
-// context once in 1024 objects found. Between two found objects it may compare the positions of
-// words in any number of objects.
-type phrase struct{ *query.MatchPhraseQuery }
+// phraseElement is a word of a phrase, and its place.
+type phraseElement struct {
+	at    int
+	terms termSet
+}
 
-// Searcher implements query.Query.
-func (p phrase) Searcher(ctx context.Context, r bleveindex.IndexReader, m mapping.IndexMapping, o search.SearcherOptions) (search.Searcher, error) {
-	switch r := r.(type) {
-	case *scorch.IndexSnapshot:
-		return p.MatchPhraseQuery.Searcher(ctx, watched{r}, m, o)
-	case narrowed: // its posting lists end with the context, too
-		return p.MatchPhraseQuery.Searcher(ctx, r, m, o)
+// termSet is a set of terms.
+type termSet struct {
+	few  []number
+	many map[number]bool // instead, if there are more than a few
+}
+
+const fewTerms = 8
+
+func newTermSet(members []member) (s termSet) {
+	if len(members) > fewTerms {
+		s.many = make(map[number]bool, len(members))
 	}
-	return nil, fmt.Errorf("searching a phrase: the index is a %T", r)
-}
-
-// watched is an index whose posting lists end with the context.
-type watched struct{ *scorch.IndexSnapshot }
-
-// TermFieldReader implements bleveindex.IndexReader.
-func (w watched) TermFieldReader(ctx context.Context, word []byte, field string, frequencies, norms, places bool) (bleveindex.TermFieldReader, error) {
-	r, err := w.IndexSnapshot.TermFieldReader(ctx, word, field, frequencies, norms, places)
-	if err != nil {
-		return nil, err
+	for _, m := range members {
+		if s.many != nil {
+			s.many[m.number] = true
+		} else {
+			s.few = append(s.few, m.number)
+		}
 	}
-	return watchedList{r, ctx}, nil
+	return s
 }
 
-// watchedList is the posting list of a word.
-type watchedList struct {
-	bleveindex.TermFieldReader
-	ctx context.Context
-}
-
-// Next implements bleveindex.TermFieldReader.
-func (l watchedList) Next(into *bleveindex.TermFieldDoc) (*bleveindex.TermFieldDoc, error) {
-	if err := l.ctx.Err(); err != nil {
-		return nil, err
+func (s *termSet) has(n number) bool {
+	if s.many != nil {
+		return s.many[n]
 	}
-	return l.TermFieldReader.Next(into)
+	return slices.Contains(s.few, n)
 }
 
-// Advance implements bleveindex.TermFieldReader.
-func (l watchedList) Advance(to bleveindex.IndexInternalID, into *bleveindex.TermFieldDoc) (*bleveindex.TermFieldDoc, error) {
-	if err := l.ctx.Err(); err != nil {
-		return nil, err
+func (n *phrase) seek(s slot) slot {
+	if n.found > 0 && n.at == s {
+		return s
 	}
-	return l.TermFieldReader.Advance(to, into)
+	for s = n.words.seek(s); s != noSlot; s = n.words.seek(s + 1) {
+		if n.found = n.look(s); n.found > 0 {
+			n.at = s
+			return s
+		}
+		if n.search.left < 0 {
+			return noSlot
+		}
+	}
+	return noSlot
 }
 
-// Optimize implements bleveindex.Optimizable, by which Bleve intersects the posting lists of
-// several words.
-func (l watchedList) Optimize(kind string, o bleveindex.OptimizableContext) (bleveindex.OptimizableContext, error) {
-	if r, ok := l.TermFieldReader.(bleveindex.Optimizable); ok {
-		return r.Optimize(kind, o)
+// look returns the weight of all places of the phrase in an object.
+func (n *phrase) look(s slot) (weight float64) {
+	x := n.search
+	decodeText(x.index.documents.all[s].text, x.text)
+	for field, text := range x.text {
+		if n.fields>>field&1 == 0 || !x.step(len(text)) {
+			continue
+		}
+		times := uint64(0)
+		for at := 0; at+n.span < len(text); at++ {
+			if n.elements[0].terms.has(text[at]) && n.begins(text[at:]) {
+				times++
+			}
+		}
+		if times > 0 {
+			weight += x.weight(field, s, times)
+		}
 	}
-	return nil, nil
+	return weight
 }
+
+// begins reports whether the phrase is at the beginning of a text, whose first word is the first of the phrase.
+func (n *phrase) begins(text []number) bool {
+	for i := range n.elements[1:] {
+		e := &n.elements[i+1]
+		if !n.search.step(1) || !e.terms.has(text[e.at]) {
+			return false
+		}
+	}
+	// Words that are left out of the phrase must not hide the end of a text.
+	return n.span == len(n.elements)-1 || !slices.Contains(text[:n.span], gap)
+}
+
+func (n *phrase) score() float64 { return n.rarity * saturated(n.found) }
+
+func (n *phrase) size() int { return n.words.size() }

@@ -1,159 +1,151 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"iter"
 	"slices"
-	"strconv"
 
-	"github.com/blevesearch/bleve/v2"
-	"github.com/blevesearch/bleve/v2/search"
-	"github.com/blevesearch/bleve/v2/search/query"
-	bleveindex "github.com/blevesearch/bleve_index_api"
-
-	"motte/core/identity"
 	"motte/sdk"
+	"motte/tasks/text/grammar"
 )
 
-// unscored tells Bleve not to rank.
-const unscored = "none"
+// maxWork bounds the steps of an answer: an entry of a list, a word that is compared with a pattern, a
+// place of a text that is compared with a phrase. On a slow machine a step takes 30 ns, so an answer takes
+// 4 s at most. Steps do not depend on the load, and so the answer does not.
+const maxWork = 1 << 27
+
+// search is the work for one answer.
+type search struct {
+	index     *index
+	ranked    bool
+	left      int        // steps
+	negations int        // that are open while a predicate is compiled
+	perMean   []float64  // by field: 1 / the mean length of a text
+	text      [][]number // of the object that a phrase reads
+}
+
+// step counts work, and reports whether any is left.
+func (x *search) step(n int) bool {
+	x.left -= n
+	return x.left >= 0
+}
+
+func (x *index) newSearch(work int) *search {
+	s := &search{index: x, ranked: x.ordered, left: work, text: make([][]number, len(x.fields))}
+	for _, total := range x.documents.total {
+		s.perMean = append(s.perMean, float64(len(x.documents.byValue))/float64(max(1, total)))
+	}
+	return s
+}
 
 // Search implements sdk.Index.
-func (x *index) Search(asked sdk.Query) (iter.Seq[sdk.Identity], error) {
-	ctx, cancel := context.WithTimeout(context.Background(), maxTime)
-	defer cancel()
-	return x.search(ctx, asked)
+func (x *index) Search(q sdk.Query) (iter.Seq[sdk.Identity], error) {
+	return x.answer(q, maxWork)
 }
 
-// search is Search until the context ends.
-func (x *index) search(ctx context.Context, asked sdk.Query) (iter.Seq[sdk.Identity], error) {
-	q, err := parse(asked.Predicate, x.fields)
+// answer is Search with so many steps.
+func (x *index) answer(q sdk.Query, work int) (iter.Seq[sdk.Identity], error) {
+	d := grammar.Dialect{Language: x.language}
+	for _, f := range x.fields {
+		d.Fields = append(d.Fields, f.name)
+	}
+	predicate, err := d.Parse(string(q.Predicate))
 	if err != nil {
 		return nil, err
 	}
-	if asked.Owner != sdk.AllOwners {
-		q = ofOwner{q, asked.Owner}
+	s := x.newSearch(work)
+	last, err := s.anchor(predicate, q.After)
+	if err != nil {
+		return nil, err
 	}
-	found, err := x.find(ctx, q, asked, x.ordered)
-	if err != nil && x.ordered && err != sdk.ErrGone && ctx.Err() == nil {
-		// A prefix of too many words can't be ranked. Search again without ranking.
-		found, err = x.find(ctx, q, asked, false)
+	found := top{index: x, size: q.Limit + 1 + len(q.After)}
+	if n := s.among(predicate, s.candidates(&q)); n != nil {
+		for at := n.seek(0); at != noSlot; at = n.seek(at + 1) {
+			h := hit{slot: at}
+			if s.ranked {
+				h.score = n.score()
+			}
+			if last == nil || found.better(*last, h) {
+				found.add(h)
+			}
+		}
 	}
-	switch {
-	case err == nil, err == sdk.ErrGone:
-		return slices.Values(found), err
-	case ctx.Err() != nil:
+	if s.left < 0 {
 		return nil, sdk.ErrTooExpensive
 	}
-	return nil, fmt.Errorf("searching: %w", err)
+	return slices.Values(found.identities(q.After)), nil
 }
 
-// find returns one object more than the limit, if there are so many. Ranked objects come in the
-// order of their scores, and of their values if the scores are equal. Others come in the order
-// of their values.
-func (x *index) find(ctx context.Context, q query.Query, asked sdk.Query, ranked bool) ([]sdk.Identity, error) {
-	// Changes since an earlier answer may have changed the ranks. So the objects of After may
-	// be among those found.
-	size := asked.Limit + 1 + len(asked.After)
-	if len(asked.Within) > 0 {
-		size = len(x.held) // of which the candidates count
+// among compiles a predicate that finds only candidates. It returns nil if there are none. Candidates that are nil are all objects.
+func (x *search) among(predicate grammar.Node, candidates node) node {
+	n := x.compile(predicate)
+	if n == nil || candidates == nil {
+		return n
 	}
-	r := bleve.NewSearchRequestOptions(q, min(size, len(x.held)), 0, false)
-	if ranked {
-		r.SortBy([]string{"-_score", "_id"})
-	} else {
-		r.SortBy([]string{"_id"})
-		r.Score = unscored
-	}
-	if len(asked.After) > 0 {
-		after, err := x.sortKey(ctx, q, asked.After, ranked)
-		if err != nil {
-			return nil, err
-		}
-		r.SearchAfter = after
-	}
-	result, err := x.bleve.SearchInContext(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	found := make([]sdk.Identity, 0, len(result.Hits))
-	for _, hit := range result.Hits {
-		id := x.held[identity.Value([]byte(hit.ID))].id
-		if !slices.Contains(asked.After, id) {
-			found = append(found, id)
-		}
-	}
-	return found, nil
+	return newAllOf([]node{candidates, n})
 }
 
-// sortKey returns Bleve's sort key of the first of these objects that the index holds in the
-// same version. If ranked, the object must also match the query. If there is no such object,
-// the error is sdk.ErrGone.
-func (x *index) sortKey(ctx context.Context, q query.Query, after []sdk.Identity, ranked bool) ([]string, error) {
-	var documents []string
+// candidates returns a node for the objects that the answer may name: those of the owner that asks, and
+// those within which it asks. It returns nil for all objects.
+func (x *search) candidates(q *sdk.Query) node {
+	var parts []node
+	if len(q.Within) > 0 {
+		parts = append(parts, x.these(q.Within))
+	}
+	if owned := x.index.documents.owners[q.Owner]; owned != nil && int(owned.count) < len(x.index.documents.byValue) {
+		parts = append(parts, x.ownedBy(owned))
+	} else if owned == nil && q.Owner != sdk.AllOwners {
+		parts = append(parts, &gathered{})
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return newAllOf(parts)
+}
+
+// these returns a node for those of some identities that the index holds.
+func (x *search) these(ids []sdk.Identity) *gathered {
+	n := &gathered{}
+	for _, id := range ids {
+		if s, ok := x.index.documents.holds(id); ok {
+			n.slots = append(n.slots, s)
+		}
+	}
+	slices.Sort(n.slots)
+	return n
+}
+
+// anchor returns the object behind which a page begins: the first of after that the index holds in the
+// same version. If ranked, the predicate must find it, too. Without after, anchor returns nil.
+func (x *search) anchor(predicate grammar.Node, after []sdk.Identity) (*hit, error) {
+	var held []slot
 	for _, id := range after {
-		v := id.Value()
-		if x.held[v].id == id {
-			documents = append(documents, string(v[:]))
+		if s, ok := x.index.documents.holds(id); ok {
+			held = append(held, s)
 		}
 	}
-	if len(documents) == 0 {
-		return nil, sdk.ErrGone
-	}
-	if !ranked {
-		return documents[:1], nil
-	}
-	first, score, err := x.score(ctx, q, documents)
 	switch {
-	case err != nil:
-		return nil, err
-	case first == len(documents):
+	case len(after) == 0:
+		return nil, nil
+	case len(held) == 0:
+		return nil, sdk.ErrGone
+	case !x.ranked:
+		return &hit{slot: held[0]}, nil
+	}
+	n := x.among(predicate, &gathered{slots: slices.Compact(slices.Sorted(slices.Values(held)))})
+	var first *hit
+	if n != nil {
+		rank := len(held)
+		for at := n.seek(0); at != noSlot; at = n.seek(at + 1) {
+			if i := slices.Index(held[:rank], at); i >= 0 {
+				rank, first = i, &hit{at, n.score()}
+			}
+		}
+	}
+	switch {
+	case x.left < 0:
+		return nil, sdk.ErrTooExpensive
+	case first == nil:
 		return nil, sdk.ErrGone
 	}
-	return []string{strconv.FormatFloat(score, 'g', -1, 64), documents[first]}, nil
-}
-
-// errScored ends a search for scores.
-var errScored = errors.New("the score is known")
-
-// score returns the number and the score of the first of these documents that the query finds,
-// or their count if it finds none of them.
-//
-// It makes the same search as find, up to this document. A search for the document alone would
-// be quicker. But Bleve adds the scores of more than ten words in an order that depends on the
-// documents found before. So the sum would differ in its last bits.
-func (x *index) score(ctx context.Context, q query.Query, documents []string) (first int, score float64, err error) {
-	first = len(documents)
-	watch := func(s *search.SearchContext) (search.DocumentMatchHandler, bool, error) {
-		var numbers []bleveindex.IndexInternalID
-		for _, d := range documents {
-			n, err := s.IndexReader.InternalID(d)
-			if err != nil {
-				return nil, false, err
-			}
-			numbers = append(numbers, n)
-		}
-		return func(d *search.DocumentMatch) error {
-			if d == nil {
-				return nil // the end
-			}
-			if i := slices.IndexFunc(numbers[:first], d.IndexInternalID.Equals); i >= 0 {
-				first, score = i, d.Score
-			}
-			s.DocumentMatchPool.Put(d)
-			if first == 0 {
-				return errScored
-			}
-			return nil
-		}, false, nil
-	}
-	ctx = context.WithValue(ctx, search.MakeDocumentMatchHandlerKey, search.MakeDocumentMatchHandler(watch))
-	r := bleve.NewSearchRequestOptions(q, 1, 0, false)
-	r.SortBy([]string{"-_score"})
-	if _, err = x.bleve.SearchInContext(ctx, r); err == errScored {
-		err = nil
-	}
-	return first, score, err
+	return first, nil
 }
