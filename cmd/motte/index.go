@@ -43,7 +43,7 @@ func (a *app) indexCreate() *cobra.Command {
 built-in Tasks ('motte help predicates' shows their predicates) take:
 
   ordered  {"path":JSON POINTER,"type":"int64"|"float64"|"string"|"time"}
-  text     {"path":JSON POINTER} or {"fields":[JSON POINTER,…]}, "analyzer":"standard"|"en"|"simple"
+  text     {"path":JSON POINTER} or {"fields":[JSON POINTER,…]}, "language":"en"|…, "typos":true
 
 Without a path the whole input is indexed. The input is the object, or with
 --attribute what is given beside it: motte put … --attribute INDEX=VALUE.

@@ -2,10 +2,7 @@ package main
 
 import (
 	"bytes"
-	"fmt"
-	"syscall"
 	"testing"
-	"time"
 
 	"motte/core/model"
 	"motte/sdk"
@@ -77,64 +74,4 @@ func FuzzRestore(f *testing.F) {
 			t.Fatalf("%d objects are found: %v", len(found), err)
 		}
 	})
-}
-
-// BenchmarkRestore measures the processor time of a text of 60 words at a start with a shelf, and of
-// its insertion. It also prints how many bytes the text takes on the shelf for
-// each of its own.
-func BenchmarkRestore(b *testing.B) {
-	const count = 20_000
-	x := &index{}
-	if err := x.Configure(sdk.Config{Type: model.TypeText}); err != nil {
-		b.Fatal(err)
-	}
-	var entries []sdk.Entry
-	size, texts := 0, 0
-	const batch = 20 // as many as a build brings at once, about
-	var inputs []sdk.Change
-	began := processorTime(b)
-	for n := range count {
-		var text []byte
-		for w := range 60 {
-			text = fmt.Appendf(text, "w%d ", n*w%2003)
-		}
-		inputs = append(inputs, sdk.Change{Identity: sdktest.ID(n), Owner: 1, Input: text})
-		if len(inputs) == batch {
-			x.Apply(inputs)
-			inputs = inputs[:0]
-		}
-		texts += len(text)
-	}
-	inserted := processorTime(b) - began
-	began = processorTime(b)
-	for n := range count {
-		e, _ := x.Entry(sdktest.ID(n).Value())
-		e.Data = bytes.Clone(e.Data)
-		entries, size = append(entries, e), size+len(e.Data)
-	}
-	saved := processorTime(b) - began
-	began = processorTime(b)
-	for b.Loop() {
-		next := &index{}
-		if err := next.Configure(sdk.Config{Type: model.TypeText}); err != nil {
-			b.Fatal(err)
-		}
-		for _, e := range entries {
-			next.Restore(e)
-		}
-		next.Restored()
-	}
-	restored := (processorTime(b) - began) / time.Duration(b.N)
-	b.ReportMetric(float64(inserted.Microseconds())/count, "cpu-µs/insert")
-	b.ReportMetric(float64(saved.Microseconds())/count, "cpu-µs/entry")
-	b.ReportMetric(float64(restored.Microseconds())/count, "cpu-µs/restore")
-	b.ReportMetric(float64(size)/float64(texts), "B/text-B")
-}
-
-func processorTime(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

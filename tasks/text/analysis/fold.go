@@ -131,14 +131,15 @@ func isInvisible(r rune) bool {
 }
 
 // isComposite reports whether a character is a symbol or a fraction whose compatibility form has other
-// characters.
+// characters. Accents without a letter are none, nor are symbols that are written in two ways.
 func isComposite(r rune) bool {
-	if !unicode.In(r, unicode.S, unicode.No) {
+	if !unicode.In(r, unicode.So, unicode.Sm, unicode.Sc, unicode.No) {
 		return false
 	}
 	var p [utf8.UTFMax]byte
-	d := norm.NFKD.Properties(p[:utf8.EncodeRune(p[:], r)]).Decomposition()
-	return d != nil && (unicode.Is(unicode.S, r) || utf8.RuneCount(d) > 2 && hasSlash(d))
+	s := p[:utf8.EncodeRune(p[:], r)]
+	d := norm.NFKD.Properties(s).Decomposition()
+	return d != nil && norm.NFD.IsNormal(s) && (unicode.Is(unicode.S, r) || hasSlash(d))
 }
 
 // hasSlash reports whether a decomposition has the slash of fractions.
