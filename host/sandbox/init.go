@@ -49,8 +49,7 @@ func ReexecInit() {
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		os.Exit(1)
 	}
-	// Without this, the collector's threads would take memory after the memory limits.
-	debug.SetGCPercent(-1)
+	makeThreads()
 	memory, err := strconv.ParseUint(os.Args[2], 10, 64)
 	if err != nil {
 		os.Exit(2)
@@ -86,6 +85,19 @@ func ReexecInit() {
 		probe(report, memory)
 	}
 	os.Exit(0)
+}
+
+// makeThreads makes all threads that Go's runtime wants until this process has become the Task. After
+// the memory limits it may get no memory for another one, and would end the process: under the race
+// detector it gets none.
+//
+// The collector's threads are not started. With one processor (P) of the runtime, one thread runs Go
+// code at a time. It is this thread, or another one that the runtime passes the processor to, when it
+// interrupts this goroutine. Gosched makes the runtime do that now, and it keeps the thread.
+func makeThreads() {
+	debug.SetGCPercent(-1)
+	runtime.GOMAXPROCS(1)
+	runtime.Gosched()
 }
 
 // become prepares the execution of the image. The filter allows this single execution, of this

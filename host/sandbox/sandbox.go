@@ -145,26 +145,8 @@ func Check() error {
 	return nil
 }
 
-// errNoReport says that the re-executed init ended without a report. The init is a Go program. Its
-// runtime ends it if it wants a thread on a busy machine, and the limits that are set already allow
-// no more memory. That says nothing about the confinement.
-var errNoReport = errors.New("the process that applies the confinement ended without a report")
-
-// confineTries bounds the attempts to start an init that ends without a report.
-const confineTries = 3
-
 // confine starts the re-executed init, and waits until it has confined itself.
-func confine(mode string, memory uint64, title string, channel, image *os.File) (p *Process, err error) {
-	for range confineTries {
-		p, err = confineOnce(mode, memory, title, channel, image)
-		if !errors.Is(err, errNoReport) {
-			break
-		}
-	}
-	return p, err
-}
-
-func confineOnce(mode string, memory uint64, title string, channel, image *os.File) (*Process, error) {
+func confine(mode string, memory uint64, title string, channel, image *os.File) (*Process, error) {
 	p, report, err := launch(mode, memory, title, channel, image)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfinement, err)
@@ -183,7 +165,7 @@ func confineOnce(mode string, memory uint64, title string, channel, image *os.Fi
 	if err == nil && why != "" {
 		err = errors.New(why)
 	} else if err == nil {
-		err = fmt.Errorf("%w: %w", errNoReport, ended)
+		err = fmt.Errorf("the process that applies the confinement ended without a report: %w", ended)
 	}
 	return nil, fmt.Errorf("%w: %w", ErrConfinement, err)
 }

@@ -26,7 +26,6 @@ import (
 // TestMain runs the re-executed init on a thread that is not the first, which is the harder
 // case. The host's settings for the first thread would not reach the Task.
 func TestMain(m *testing.M) {
-	endWithoutReport()
 	runtime.LockOSThread()
 	var stage sync.WaitGroup
 	stage.Go(ReexecInit)
