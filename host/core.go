@@ -31,12 +31,14 @@ type session struct {
 	words   stderrTail // the last line of the Core's standard error
 	ready   bool
 	hung    atomic.Bool // the host killed this Core because it hung
+	began   time.Time
 	all     sync.WaitGroup
 
 	mu    sync.Mutex
 	tasks map[uint64]*task
-	ended bool // the Core has ended: start no more Tasks
-	idle  int  // Tasks that are over their share, and that the Core does not ask
+	had   map[uint64]bool // indexes that have had a process
+	ended bool            // the Core has ended: start no more Tasks
+	idle  int             // Tasks that are over their share, and that the Core does not ask
 }
 
 var (
@@ -57,7 +59,7 @@ func (h *host) startCore() (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("channel to the Core: %w", err)
 	}
-	s := &session{h: h, control: c.(*net.UnixConn), tasks: make(map[uint64]*task)}
+	s := &session{h: h, control: c.(*net.UnixConn), began: time.Now(), tasks: make(map[uint64]*task), had: make(map[uint64]bool)}
 	s.cmd = exec.Command(filepath.Join(h.Bin, "motte-core"), h.coreArgs()...)
 	s.cmd.Env = []string{} // the Core reads no environment variable
 	s.cmd.ExtraFiles = []*os.File{theirs}

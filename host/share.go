@@ -21,6 +21,8 @@ import (
 //  2. All Tasks that the Core does not ask may take a fortieth together. A Task that takes more is
 //     paused until its share allows the excess.
 //  3. A Task that keeps within its share gets its class back.
+//  4. The first process of an index since the start of the Core is not paused while it has work, until
+//     it serves, or has used backSpan. So an index comes back fast, and its Task can't claim this again.
 const (
 	ownShare = 40 // one part in forty of the processor time
 
@@ -39,6 +41,11 @@ const (
 	// of a second at most, which its deadline must allow, and a Task without work for ten seconds.
 	askedDebt = time.Second / 4 * busyParts / allParts
 	ownDebt   = 10 * time.Second / ownShare
+
+	// backSpan is the processor time of rule 4, as time of all processors. It is enough for tens of
+	// millions of entries. The process must start backWithin after the Core.
+	backSpan   = 10 * time.Second
+	backWithin = time.Minute
 
 	lookEvery = time.Second
 	// paceEvery is how often the host looks at a Task that takes much. Such a Task runs at least so long
@@ -61,6 +68,7 @@ type share struct {
 	heard bool   // done is known
 
 	all, own time.Duration // processor time that it may still take: of any kind, and without a question
+	back     time.Duration // processor time that is left of rule 4
 	low      bool          // its class is to be lowered
 	paused   bool          // it is to be paused
 	wanted   float64       // share of its pauses in which another process wanted a processor; from 0 to 1
@@ -76,6 +84,9 @@ func newShare(processors int, now time.Time) share {
 func (s *share) hear(m hostwire.Index) {
 	s.asked = !s.heard || m.Queued > 0 || m.Done != s.done || m.State != model.IndexServing
 	s.done, s.heard = m.Done, true
+	if m.State == model.IndexServing {
+		s.back = 0
+	}
 	s.paused = s.paused && (!s.asked || s.low && s.all < 0)
 }
 
@@ -100,6 +111,7 @@ func (s *share) take(now time.Time, used time.Duration, idle int, wanted bool) {
 	passed := max(now.Sub(s.seen), 0) * s.processors
 	took := max(used-s.used, 0)
 	s.seen, s.used = now, used
+	s.back = max(0, s.back-took)
 	s.all = min(max(s.all+passed*s.parts()/allParts-took, -s.processors*askedDebt), s.processors*askedSpan)
 	own := s.own + passed/ownShare/time.Duration(max(1, idle))
 	if !s.asked {
@@ -112,7 +124,16 @@ func (s *share) take(now time.Time, used time.Duration, idle int, wanted bool) {
 	case s.all >= s.processors*askedSpan/2 && s.own >= s.processors*lookEvery/ownShare:
 		s.low = false
 	}
-	s.paused = s.asked && s.low && s.all < 0 || !s.asked && s.own < 0
+	s.paused = s.asked && s.low && s.all < 0 && s.back == 0 || !s.asked && s.own < 0
+}
+
+// comesBack returns the processor time of rule 4 for a process of an index that starts now.
+func (s *session) comesBack(index uint64, processors int, now time.Time) time.Duration {
+	if s.had[index] || now.Sub(s.began) > backWithin {
+		return 0
+	}
+	s.had[index] = true
+	return time.Duration(processors) * backSpan
 }
 
 // watched reports whether the host must look at the Task every paceEvery: it is over a share, or has

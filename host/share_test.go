@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type busyTask struct {
 	paused  time.Duration
 	longest time.Duration // without an end
 	present time.Duration
+	state   model.IndexState // zero: it serves
 }
 
 func newMachine(processors int, tasks ...*busyTask) *machine {
@@ -61,7 +63,8 @@ func (m *machine) run(d time.Duration) {
 				if t.asked {
 					queued = 1
 				}
-				t.hear(hostwire.Index{State: model.IndexServing, Queued: queued})
+				state := cmp.Or(t.state, model.IndexServing)
+				t.hear(hostwire.Index{State: state, Queued: queued})
 			}
 			if second || t.watched() {
 				t.take(m.now, t.used, idle, t.crowded)
@@ -153,6 +156,36 @@ func TestATaskWithWork(t *testing.T) {
 		if x.longest > time.Second/4+paceEvery {
 			t.Errorf("%s: a pause takes %v; want a quarter of a second at most", c.name, x.longest)
 		}
+	}
+}
+
+// TestAnIndexComesBackWithoutPauses, once for each start of the Core, and until it serves or has used
+// what it is given. Its class is lowered.
+func TestAnIndexComesBackWithoutPauses(t *testing.T) {
+	s := &session{began: time.Unix(0, 0), had: make(map[uint64]bool)}
+	x := &busyTask{runs: true, asked: true, threads: 2, crowded: true, strong: true}
+	m := newMachine(2, x)
+	x.back = s.comesBack(7, 2, m.now)
+	if x.state = model.IndexBuilding; s.comesBack(7, 2, m.now) != 0 {
+		t.Error("a second process of the index is not paused, either")
+	}
+	if s.comesBack(8, 2, s.began.Add(backWithin+1)) != 0 {
+		t.Error("a process long after the start is not paused, either")
+	}
+	m.run(backSpan - time.Second)
+	if x.paused > 0 || x.class() != sandbox.ClassIdle {
+		t.Errorf("it is paused for %v, and has class %v; want no pause, and a lowered class", x.paused, x.class())
+	}
+	serves := *x
+	m.run(time.Minute)
+	if x.paused < time.Minute/2 {
+		t.Errorf("it spins on, and is paused for %v of a minute", x.paused)
+	}
+	serves.state = model.IndexServing
+	m.tasks[0] = &serves
+	m.run(10 * time.Second)
+	if serves.paused < time.Second {
+		t.Errorf("it serves, and is paused for %v in ten seconds", serves.paused)
 	}
 }
 

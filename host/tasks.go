@@ -41,6 +41,7 @@ func (s *session) runTask(m hostwire.StartTask) {
 	}
 	s.mu.Lock()
 	s.tasks[m.Instance] = t
+	t.share.back = s.comesBack(t.index, runtime.NumCPU(), time.Now())
 	if s.ended {
 		t.Kill()
 	}
