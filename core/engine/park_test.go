@@ -217,6 +217,24 @@ func TestAParkedIndexSavesAnewAfterACleaning(t *testing.T) {
 	}
 }
 
+// TestAParkedIndexSavesAnewBesideOthers: a parked index that lost its blobs wakes as soon as another
+// process may run.
+func TestAParkedIndexSavesAnewBesideOthers(t *testing.T) {
+	w := parked(t, 0)
+	x := w.x()
+	x.shelf.now.highest = 0
+	for i := range uint64(maxRunning) {
+		w.e.instances[1000+i] = x
+	}
+	if w.e.saveParked(x); x.state != model.IndexParked {
+		t.Fatalf("beside %d processes the index has state %d, want it parked", maxRunning, x.state)
+	}
+	delete(w.e.instances, 1000)
+	if w.e.saveParked(x); x.state != model.IndexStarting {
+		t.Errorf("beside %d processes the index has state %d, want it to start", maxRunning-1, x.state)
+	}
+}
+
 // TestACleaningWaitsForShelves: it does not take the blobs from an index that comes back from them.
 func TestACleaningWaitsForShelves(t *testing.T) {
 	w := parked(t, model.OptionResident)
