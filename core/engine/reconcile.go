@@ -39,8 +39,8 @@ func (x *index) unreached(v identity.Value) bool {
 	return x.reconcile && x.state == model.IndexBuilding && slices.Compare(v[:], x.scannedTo[:]) > 0
 }
 
-// buildFromShelf queues the next frames for an index whose Task gets its blobs back. All frames of a
-// Runs are done before the next one is sent.
+// buildFromShelf queues the next frames for an index whose Task gets its blobs back. The first Runs
+// comes when all blobs are loaded.
 func (e *Engine) buildFromShelf(x *index) {
 	for len(x.stored) > 0 && x.building < fetchAhead {
 		number := pop(&x.stored)
@@ -51,9 +51,30 @@ func (e *Engine) buildFromShelf(x *index) {
 		}
 	}
 	if x.building == 0 {
-		e.enqueue(x, &delivery{kind: taskwire.Runs, build: true})
-		x.building++
+		e.queueRuns(x)
 	}
+}
+
+func (e *Engine) queueRuns(x *index) {
+	x.runsQueued = true
+	x.building++
+	e.enqueue(x, &delivery{kind: taskwire.Runs, build: true})
+}
+
+// runsAhead bounds the deliveries of a build beside which another Runs is queued.
+const runsAhead = fetchAhead
+
+// runsLater queues the next Runs in a step of its own. So the Task compares runs while it gets the
+// objects that it lacks of earlier ones.
+func (e *Engine) runsLater(x *index) {
+	instance := x.instance
+	e.work = append(e.work, func() (more bool) {
+		if x.instance == instance && !x.scanned && !x.runsQueued && x.building < runsAhead {
+			e.queueRuns(x)
+			e.pump(x)
+		}
+		return false
+	})
 }
 
 // sendRuns makes the frame of the next runs. They show the mapping as it is now: no change of
@@ -61,7 +82,7 @@ func (e *Engine) buildFromShelf(x *index) {
 func (e *Engine) sendRuns(x *index, d *delivery) []byte {
 	d.compared = &comparison{after: x.scannedTo}
 	runs := make([]taskwire.Run, 1, e.runsFrame)
-	x.scanned = true
+	x.scanned, x.runsQueued = true, false
 	for o := range x.c.objects.After(x.scannedTo) {
 		run := &runs[len(runs)-1]
 		if int(run.Count) == e.runObjects {
@@ -81,6 +102,9 @@ func (e *Engine) sendRuns(x *index, d *delivery) []byte {
 		*last = lastValue
 	}
 	x.scannedTo = *last
+	if !x.scanned {
+		e.runsLater(x)
+	}
 	d.compared.runs = runs
 	return taskwire.AppendRuns(nil, d.seq, runs)
 }

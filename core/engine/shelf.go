@@ -94,10 +94,11 @@ type shelf struct {
 
 // saving is the state of a shelf with one Task process.
 type saving struct {
-	stored    []uint64 // numbers of the blobs that the process must still get
-	reconcile bool     // the process got blobs, so that its entries are compared
-	held      ownerSet // owners whose data the process may hold
-	unlogged  bool     // held has owners that the log lacks
+	stored     []uint64 // numbers of the blobs that the process must still get
+	reconcile  bool     // the process got blobs, so that its entries are compared
+	runsQueued bool     // a Runs is queued, and not sent
+	held       ownerSet // owners whose data the process may hold
+	unlogged   bool     // held has owners that the log lacks
 
 	anew      bool          // the next Save says that the shelf is empty
 	active    bool          // a saving is under way
