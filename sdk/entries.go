@@ -1,5 +1,7 @@
 package sdk
 
+import "runtime/debug"
+
 // entries saves the entries of a Keeper in a log of blobs.
 //
 // A sweep goes round all values, in ascending order, again and again. Each blob has the entries
@@ -209,16 +211,22 @@ func (k *entries) stored(blob []byte) (place, bool) {
 }
 
 // ready implements saver.
-func (k *entries) ready() {
+func (k *entries) ready() (restored chan struct{}) {
 	if k.load == nil {
-		return
+		return nil
 	}
-	k.load.flush()
+	<-k.load.flush()
 	for v := range k.load.refused {
 		k.held.entries.drop(&v)
 	}
-	if x, ok := k.index.(BulkKeeper); ok && k.load.called {
-		x.Restored()
-	}
-	k.load = nil
+	load := k.load
+	k.load, restored = nil, make(chan struct{})
+	go func() {
+		if x, ok := k.index.(BulkKeeper); ok && load.called {
+			x.Restored()
+		}
+		debug.SetGCPercent(load.garbage)
+		close(restored)
+	}()
+	return restored
 }

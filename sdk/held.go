@@ -1,10 +1,6 @@
 package sdk
 
-import (
-	"slices"
-
-	"motte/core/taskwire"
-)
+import "motte/core/taskwire"
 
 // held records the identities of all objects that the Core has told the index, and that the index
 // was not told to drop.
@@ -76,7 +72,10 @@ func (t *table) unlisted(first, last *Value, list []Identity) (ids []Identity) {
 			return false
 		}
 		id := join(v, g)
-		if _, ok := slices.BinarySearchFunc(list, id, Identity.Compare); !ok {
+		for len(list) > 0 && list[0].Compare(id) < 0 {
+			list = list[1:]
+		}
+		if len(list) == 0 || list[0] != id {
 			ids = append(ids, id)
 		}
 		return true

@@ -44,7 +44,8 @@ type BulkKeeper interface {
 	Keeper
 
 	// Restored comes after the last call of Restore, if there was one. So an index may put
-	// off all that only Search needs.
+	// off all that only Search needs. No other method is called before Restored returns. The
+	// Core compares identities meanwhile.
 	Restored()
 }
 

@@ -188,8 +188,8 @@ func TestRestoredComesOnceAfterTheEntries(t *testing.T) {
 	c.InsertAll(0, []string{"a", "b"})
 	c.Save()
 	x = &kept{}
-	c.Restart(x)
-	if x.restored != 2 || x.ready != 1 {
+	c, _ = c.Restart(x)
+	if _, err := c.Search("", 10); err != nil || x.restored != 2 || x.ready != 1 {
 		t.Errorf("%d entries are restored, and Restored is called %d times; want 2 and 1", x.restored, x.ready)
 	}
 }

@@ -15,10 +15,11 @@ type keeping struct {
 	saver saver // nil if the index saves nothing
 	shelf shelf
 
-	isReady bool
-	gone    bool  // no more runs come: the tags are freed
-	from    Value // the next runs begin here
-	ended   bool  // the runs have come to the highest value
+	isReady  bool
+	restored chan struct{} // closed when the index has all entries; nil: it has them
+	gone     bool          // no more runs come: the tags are freed
+	from     Value         // the next runs begin here
+	ended    bool          // the runs have come to the highest value
 }
 
 // minQuota is the smallest quota of use: a few of the smallest blobs.
@@ -54,9 +55,17 @@ func (k *keeping) stored(number uint64, blob []byte) {
 // ready comes before the first frame that is not a Stored, and at the end.
 func (k *keeping) ready() {
 	if !k.isReady && k.saver != nil && len(k.shelf.blobs) > 0 {
-		k.saver.ready()
+		k.restored = k.saver.ready()
 	}
 	k.isReady = true
+}
+
+// wait waits until the index may be used. Meanwhile the Core compares what is held.
+func (k *keeping) wait() {
+	if k != nil && k.restored != nil {
+		<-k.restored
+		k.restored = nil
+	}
 }
 
 // note notes changes that the index has applied.
@@ -112,6 +121,7 @@ func (k *keeping) list(first, last Value, ids []Identity) (lacks []byte) {
 		drop = append(drop, Change{Identity: id, Remove: true})
 	}
 	if len(drop) > 0 {
+		k.wait()
 		k.index.Apply(drop)
 	}
 	for _, id := range k.held.voids.unlisted(&first, &last, ids) {
@@ -132,6 +142,7 @@ func setBit(bits []byte, i int) { bits[i/8] |= 0x80 >> (i % 8) }
 // save returns a blob of at most room bytes and its number; or, if there is nothing more to save,
 // no blob, and the numbers of those that are dropped.
 func (k *keeping) save(room int, anew bool) (blob []byte, number uint64, dropped []uint64, changed bool) {
+	k.wait()
 	if anew {
 		k.shelf.anew()
 		if k.saver != nil {

@@ -5,80 +5,75 @@ import (
 	"runtime/debug"
 )
 
-// loading restores the records of blobs. Many of them are changes, whose values lie far apart. So it
-// gathers records by the first bits of their values, and then restores one group after the other: what
-// a group needs of the index fits the processor's caches. Records of one value keep their order.
+// loading restores the records of blobs. Many of them are changes, whose values lie far apart, and a
+// later record of a value replaces the earlier ones. So it gathers the records in groups, by the first
+// bits of their values. Then it sorts one group after the other, and restores the last record of each
+// value, in ascending order of the values. So each access to memory is close to the one before.
 type loading struct {
 	index   Keeper
 	held    *held
-	groups  [1 << groupBits][]byte // records, each: number v | identity 32 | owner 8 | data
-	bytes   int                    // of all groups
-	most    int                    // bytes, beyond which the groups are restored
-	called  bool                   // Restore was called
-	refused map[Value]bool         // the last entry of this value was not restored
+	groups  [1 << groupBits]group
+	count   int            // records in all groups
+	bytes   int            // of all groups
+	most    int            // bytes, beyond which the groups are restored
+	called  bool           // Restore was called
+	refused map[Value]bool // the last entry of this value was not restored
 	removal [1]Change
+	garbage int // percentage that starts a garbage collection otherwise
 }
 
-// groupBits is the number of bits of a value that determine its group.
-const groupBits = 10
-
-// Bytes of gathered records. The groups take up to twice as many, beside an index that takes several
-// times more. A small memory must have room for them, too.
+// Bytes of gathered records, at most. The index takes several times more, so its memory has room for
+// them.
 const (
-	mostGathered = 256 << 20
-	gatheredPart = 16 // of the memory
+	mostGathered = 1 << 30
+	gatheredPart = 4 // of the memory
 )
+
+// loadGarbage is the percentage of garbage that starts a garbage collection while entries are loaded.
+// There is little garbage then, and the runtime keeps the limit of memory nevertheless.
+const loadGarbage = 400
 
 func newLoading(x Keeper, h *held) *loading {
 	memory := debug.SetMemoryLimit(-1) // reads the limit
-	return &loading{index: x, held: h, most: int(min(mostGathered, memory/gatheredPart)), refused: make(map[Value]bool)}
+	return &loading{index: x, held: h, most: int(min(mostGathered, memory/gatheredPart)),
+		refused: make(map[Value]bool), garbage: debug.SetGCPercent(loadGarbage)}
 }
 
-// add takes the next record of an earlier process. A later record of the same value replaces it.
+// add takes the next record of an earlier process.
 func (l *loading) add(r *record) {
-	g := &l.groups[binary.BigEndian.Uint16(r.Identity[:])>>(16-groupBits)]
-	before := len(*g)
-	*g = binary.AppendUvarint(*g, r.kind+uint64(len(r.Data)))
-	*g = append(*g, r.Identity[:]...)
-	*g = binary.BigEndian.AppendUint64(*g, uint64(r.Owner))
-	*g = append(*g, r.Data...)
-	if l.bytes += len(*g) - before; l.bytes > l.most {
-		l.flush()
+	first := binary.BigEndian.Uint16(r.Identity[:]) >> (16 - groupBits)
+	l.bytes += l.groups[first].add(r)
+	l.count++
+	if l.bytes > l.most {
+		<-l.flush()
 	}
 }
 
-// flush restores all records that were added. The index gets them in a goroutine of its own.
-func (l *loading) flush() {
-	done := make(chan struct{})
+// groupsAhead is the number of sorted groups that wait for the index, at most.
+const groupsAhead = 4
+
+// flush restores all records that were added. It returns when they are held. The index gets them in a
+// goroutine of its own, which closes done at its end.
+func (l *loading) flush() (done chan struct{}) {
+	done = make(chan struct{})
+	sorted := make(chan sortedGroup, groupsAhead)
 	go func() {
 		defer close(done)
-		for i := range l.groups {
-			each(l.groups[i], l.restore)
+		for g := range sorted {
+			g.each(l.restore)
 		}
 	}()
+	l.held.entries.reserve(l.count)
 	for i := range l.groups {
-		each(l.groups[i], l.held.record)
+		if g := l.groups[i].sort(); len(g.order) > 0 {
+			l.groups[i] = group{}
+			sorted <- g
+			g.each(l.held.record)
+		}
 	}
-	<-done
-	for i := range l.groups {
-		l.groups[i] = l.groups[i][:0]
-	}
-	l.bytes = 0
-}
-
-// each visits the records of a group. Their data alias it.
-func each(group []byte, visit func(*record)) {
-	var r record
-	for len(group) > 0 {
-		n, width := binary.Uvarint(group)
-		r.kind = min(n, recordEntry)
-		group = group[width:]
-		group = group[copy(r.Identity[:], group):]
-		r.Owner, group = Owner(binary.BigEndian.Uint64(group)), group[8:]
-		size := n - r.kind
-		r.Data, group = group[:size:size], group[size:]
-		visit(&r)
-	}
+	close(sorted)
+	l.count, l.bytes = 0, 0
+	return done
 }
 
 // restore restores a record in the index.

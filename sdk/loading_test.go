@@ -53,7 +53,7 @@ func TestTheLastRecordOfAValueCounts(t *testing.T) {
 			}
 			l.add(&r)
 		}
-		l.flush()
+		<-l.flush()
 		if len(want) < 100 || !maps.Equal(x, want) {
 			t.Errorf("with %d bytes: the index has %d entries; want %d", most, len(x), len(want))
 		}

@@ -47,6 +47,7 @@ func ServeChannel(channel io.ReadWriter, x Index) error {
 func (s *server) end() {
 	if s.keep != nil {
 		s.keep.ready()
+		s.keep.wait()
 	}
 }
 
@@ -116,6 +117,7 @@ func (s *server) apply() {
 	if len(s.changes) == 0 {
 		return
 	}
+	s.keep.wait()
 	s.index.Apply(s.changes)
 	for i := range s.changes {
 		if s.changes[i].refused {
@@ -137,6 +139,7 @@ func (s *server) search(payload []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: query: %w", errProtocol, err)
 	}
+	s.keep.wait()
 	if s.keep != nil {
 		s.keep.compared()
 	}

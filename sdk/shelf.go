@@ -30,8 +30,9 @@ type saver interface {
 	// the blob is of no use.
 	stored(blob []byte) (place, bool)
 
-	// ready comes after the last blob, if there was one.
-	ready()
+	// ready comes after the last blob, if there was one. What is held is known then. The index must
+	// not be used before restored is closed, unless it is nil.
+	ready() (restored chan struct{})
 
 	// changed comes after a change under a value. had says whether there was an entry before.
 	changed(v *Value, had bool)

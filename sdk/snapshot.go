@@ -100,11 +100,11 @@ func (s *snapshots) stored(blob []byte) (place, bool) {
 var errSnapshot = errors.New("not a snapshot")
 
 // ready loads the last snapshot that is complete.
-func (s *snapshots) ready() {
+func (s *snapshots) ready() (restored chan struct{}) {
 	parts := io.MultiReader(s.loaded...)
 	s.loading, s.loaded = nil, nil
 	if s.whole == 0 {
-		return
+		return nil
 	}
 	voids, err := readVoids(parts)
 	if err == nil {
@@ -112,7 +112,7 @@ func (s *snapshots) ready() {
 	}
 	if err != nil {
 		s.whole = 0
-		return
+		return nil
 	}
 	for i := range voids {
 		s.held.voids.put(&voids[i])
@@ -122,6 +122,7 @@ func (s *snapshots) ready() {
 		s.held.voids.drop(&v)
 		s.held.entries.put(&id)
 	}
+	return nil
 }
 
 // readVoids reads the identities at the beginning of a snapshot.

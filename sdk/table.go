@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"motte/core/identity"
@@ -98,6 +99,14 @@ func insert[T any](s []T, at int, x T) []T {
 	copy(s[at+1:], s[at:])
 	s[at] = x
 	return s
+}
+
+// reserve makes the buckets of an empty table for n identities.
+func (t *table) reserve(n int) {
+	if t.count == 0 && n > bucketMean {
+		t.bits = bits.Len(uint(n/bucketMean)) - 1
+		t.buckets = make([]bucket, 1<<t.bits)
+	}
 }
 
 // double splits each bucket into two.
