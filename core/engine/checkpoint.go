@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"motte/core/access"
@@ -37,6 +38,25 @@ func (c *Cursor) enter(k *collection) {
 	if k.id != c.Collection {
 		c.Collection, c.Value = k.id, identity.Value{}
 	}
+}
+
+// Behind returns a cursor behind a share of all objects, about. Values are random, so the share of
+// smaller values is known without a scan.
+func (e *Engine) Behind(share float64) (c Cursor) {
+	left := 0.0 // objects
+	for _, k := range e.collections {
+		left += share * float64(k.objects.Len())
+	}
+	for _, k := range e.collections {
+		n := float64(k.objects.Len())
+		if left < n {
+			c.Collection = k.id
+			binary.BigEndian.PutUint64(c.Value[:], uint64(left/n*(1<<64)))
+			break
+		}
+		left -= n
+	}
+	return c
 }
 
 // Scan returns up to most objects after the cursor, and moves the cursor past them. An

@@ -222,11 +222,7 @@ func (e *Engine) Check(has func(segment uint32) bool) error {
 	}
 	clear(e.used)
 	for _, c := range e.collections {
-		clear(c.used)
-		c.bytes, c.projected, c.versions = 0, usage{}, 0
-		for o := range c.objects.After(identity.Value{}) {
-			e.use(c, o, 1)
-		}
+		e.countAll(c)
 	}
 	for segment := range e.used {
 		if !has(segment) {
@@ -443,10 +439,8 @@ func (e *Engine) apply(r *seglog.Record, at seglog.Location, w *write) error {
 	case r.Sealed != nil: // relocated: a new location, unless the object was changed meanwhile
 		o, ok := e.live(r.Collection, r.ID.Value())
 		if ok && o.ID == r.ID && o.Owner == r.Owner && o.Wrote(r.LSN) {
-			c := e.byID[r.Collection]
-			e.remove(c, o.ID.Value())
 			o.Loc = at
-			e.add(c, o)
+			e.add(e.byID[r.Collection], o)
 		}
 	case r.Kind == seglog.KindPut, r.Kind == seglog.KindDelete:
 		e.applyObject(r, at, w)

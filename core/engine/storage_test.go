@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"testing"
@@ -905,5 +906,21 @@ func TestAnIndexWithoutItsTaskWaits(t *testing.T) {
 	w.must(admin, wire.Request{Op: model.OpRegisterTask, Name: []byte(w.e.indexes[0].task), Query: lost.Body[166:]}, model.OK)
 	if w.e.Tick(w.now); len(w.e.instances) != 1 {
 		t.Fatal("a Task that is registered again is not started")
+	}
+}
+
+// TestACursorIsBehindAShareOfAllObjects, over several collections.
+func TestACursorIsBehindAShareOfAllObjects(t *testing.T) {
+	w := full(t, 30_000)
+	w.stuff("c", 2, 10_000)
+	for _, share := range []float64{0, 0.1, 0.5, 0.75, 0.8, 0.999} {
+		c := w.e.Behind(share)
+		n := len(w.e.Scan(&c, 1<<30))
+		if want := 40_000 * (1 - share); math.Abs(float64(n)-want) > 400 {
+			t.Errorf("%d objects are behind the cursor of %.3f; want %.0f", n, share, want)
+		}
+	}
+	if c := newWorld(t, 1).e.Behind(0.5); c != (Cursor{}) {
+		t.Errorf("the cursor of an empty store is %+v", c)
 	}
 }

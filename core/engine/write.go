@@ -163,13 +163,14 @@ func (e *Engine) applyObject(r *seglog.Record, at seglog.Location, w *write) {
 // includes the record since its append: see use.
 func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w *write) {
 	d := delivery{kind: taskwire.Remove, lsn: r.LSN}
-	d.replaced, d.hasReplaced = e.remove(c, r.ID.Value())
 	if r.Kind == seglog.KindPut {
 		d.kind = taskwire.Insert
 		d.put = mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
-		e.add(c, d.put)
+		d.replaced, d.hasReplaced = e.add(c, d.put)
 		c.versions++
 		e.notePut(c, r.ID.Value())
+	} else {
+		d.replaced, d.hasReplaced = e.remove(c, r.ID.Value())
 	}
 	if w != nil {
 		d.op = w.applied
@@ -186,11 +187,14 @@ func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w 
 	}
 }
 
-// add and remove change the mapping of a collection, and its counts. An object that is
-// added must not be in the mapping.
-func (e *Engine) add(c *collection, o mapping.Entry) {
-	c.objects.Put(o)
+// add and remove change the mapping of a collection, and its counts. They return the entry
+// before.
+func (e *Engine) add(c *collection, o mapping.Entry) (before mapping.Entry, had bool) {
+	if before, had = c.objects.Put(o); had {
+		e.use(c, before, -1)
+	}
 	e.use(c, o, 1)
+	return before, had
 }
 
 func (e *Engine) remove(c *collection, v identity.Value) (gone mapping.Entry, had bool) {
@@ -201,8 +205,11 @@ func (e *Engine) remove(c *collection, v identity.Value) (gone mapping.Entry, ha
 }
 
 // use adds the bytes of an object to the live bytes, if n is 1, or subtracts them, if n is
-// -1.
+// -1. Before the start it does nothing: countAll follows.
 func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
+	if e.lsn == 0 {
+		return
+	}
 	bytes := n * int64(o.Loc.Length)
 	count(c.used, o.Loc.Segment, bytes)
 	count(e.used, o.Loc.Segment, bytes)
@@ -213,6 +220,20 @@ func (e *Engine) use(c *collection, o mapping.Entry, n int64) {
 	if _, pending := e.pending[o.ID.Value()]; !pending { // otherwise addPending has counted it
 		c.projected.count(o, n)
 	}
+}
+
+// countAll counts the live bytes of a collection at the end of a replay.
+func (e *Engine) countAll(c *collection) {
+	clear(c.used)
+	c.bytes, c.versions = 0, 0
+	for o := range c.objects.After(identity.Value{}) {
+		c.used[o.Loc.Segment] += int64(o.Loc.Length)
+	}
+	for segment, bytes := range c.used {
+		e.used[segment] += bytes
+		c.bytes += uint64(bytes)
+	}
+	e.recount(c)
 }
 
 // count adds to the live bytes of a segment. It removes the entry of a segment without live

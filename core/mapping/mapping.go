@@ -31,6 +31,7 @@ package mapping
 import (
 	"encoding/binary"
 	"iter"
+	"math/bits"
 	"slices"
 
 	"motte/core/codec"
@@ -124,9 +125,9 @@ func (m *Map) Get(v identity.Value) (e Entry, ok bool) {
 	return e, ok
 }
 
-// Put sets the entry of the object with e's value. It panics if e exceeds the limits of an
-// entry, or belongs to another collection.
-func (m *Map) Put(e Entry) {
+// Put sets the entry of the object with e's value, and returns the entry before. It panics if e
+// exceeds the limits of an entry, or belongs to another collection.
+func (m *Map) Put(e Entry) (before Entry, had bool) {
 	p := pack(e)
 	if e.Collection != m.collection {
 		panic("mapping: an entry of another collection")
@@ -134,13 +135,15 @@ func (m *Map) Put(e Entry) {
 	m.prepare()
 	run, i, ok := m.find(e.ID.Value())
 	if ok {
+		before = (*run)[i].entry(m.collection)
 		(*run)[i] = p
-		return
+		return before, true
 	}
 	m.resize(run, 1)
 	*run = slices.Insert(*run, i, p)
 	m.entries++
 	m.grow()
+	return before, false
 }
 
 // prepare makes the first run of a Map without entries.
@@ -297,6 +300,26 @@ func (m *Map) Append(b []byte, v identity.Value, most int) ([]byte, identity.Val
 	return b, v
 }
 
+// sample is the number of entries, at least, whose values show how many entries there are.
+const sample = 1024
+
+// mostReserved bounds the entries for which reserve makes runs, whatever the values are.
+const mostReserved = 1 << 26
+
+// reserve makes the runs of a Map without entries, before it gets all entries in ascending order.
+// The first n of them, up to a value that begins with last, show how many will follow, since
+// values are random. It reserves a little less, so that a run does not have too few entries.
+func (m *Map) reserve(n int, last uint64) {
+	if n < sample {
+		return
+	}
+	entries := min(float64(n)/(float64(last)+1)*(1<<64)/16*15, mostReserved)
+	runs := int(entries / perRun)
+	m.depth = uint(bits.Len(uint(runs))) - 1
+	m.low, m.high = make([][]packed, 1<<m.depth), make([][]packed, 2<<m.depth)
+	m.split = runs - len(m.low)
+}
+
 // Load adds packed entries, as Append made them, to a Map without values above v, and
 // returns the last value. The entries must be complete, have a length, and have values above
 // v in ascending order. Otherwise Load returns codec.ErrMalformed, and the Map may have some
@@ -305,8 +328,10 @@ func (m *Map) Load(b []byte, v identity.Value) (identity.Value, error) {
 	if len(b)%packedSize > 0 {
 		return v, codec.ErrMalformed
 	}
-	if len(b) > 0 {
+	if len(b) > 0 && m.entries == 0 {
 		m.prepare()
+		last, _ := halves(b[len(b)-packedSize:])
+		m.reserve(len(b)/packedSize, last)
 	}
 	var before packed // the previous entry, or an entry with the value v
 	copy(before[:], v[:])

@@ -151,6 +151,41 @@ func copied(t testing.TB, m *Map, piece int) *Map {
 	}
 }
 
+// TestLoadMakesTheRunsAtOnce: the first entries show about how many follow, so that few runs are split
+// later. If they mislead, all entries are loaded nevertheless.
+func TestLoadMakesTheRunsAtOnce(t *testing.T) {
+	const n, piece = 200_000, 4096
+	m, r := New(collection), rand.New(rand.NewPCG(1, 2))
+	for m.Len() < n {
+		m.Put(entry(r, false))
+	}
+	b, last := m.Append(nil, identity.Value{}, piece)
+	first := New(collection)
+	if _, err := first.Load(b, identity.Value{}); err != nil {
+		t.Fatal(err)
+	}
+	if runs := len(first.low) + first.split; runs < n/perRun*8/10 || runs > n/perRun {
+		t.Errorf("%d of %d entries make %d runs; want a little less than %d", piece, n, runs, n/perRun)
+	}
+	check(t, copied(t, m, piece))
+
+	var low, all []byte // the first entries have values far below the others
+	for i := range 2 * sample {
+		var e Entry
+		e.ID[7], e.ID[6], e.Collection, e.Loc.Length = byte(i+1), byte((i+1)>>8), collection, 8
+		p := pack(e)
+		low = append(low, p[:]...)
+	}
+	all, _ = m.Append(low, last, n)
+	misled := New(collection)
+	if _, err := misled.Load(low, identity.Value{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := misled.Load(all[len(low):], last); err != nil || misled.Len() != n-piece+2*sample {
+		t.Errorf("after small values %d entries are loaded, %v; want %d", misled.Len(), err, n-piece+2*sample)
+	}
+}
+
 // compare checks that m has the entries of the model, and that a Map loaded from its pieces has
 // them, too.
 func compare(t *testing.T, m *Map, model map[identity.Value]Entry) {

@@ -1,6 +1,7 @@
 package seglog
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -187,13 +188,15 @@ func (l *Log) readCheckpoint(number uint32, visit func(i int, section []byte, la
 	l.mu.RLock()
 	name, size := checkpointName(number), l.checkpoints[number]
 	l.mu.RUnlock()
+	var buf []byte
 	var errRead error
 	read := func(offset, n int64) []byte { // fewer than n bytes at the end of the file
-		p := make([]byte, max(0, min(n, size-offset)))
-		errRead = cmp.Or(errRead, l.storage.ReadAt(name, p, offset))
-		return p
+		n = max(0, min(n, size-offset))
+		buf = slices.Grow(buf[:0], int(n))[:n]
+		errRead = cmp.Or(errRead, l.storage.ReadAt(name, buf, offset))
+		return buf
 	}
-	header := read(0, checkpointHeader)
+	header := bytes.Clone(read(0, checkpointHeader))
 	want := l.checkpointHead(number)
 	if len(header) < checkpointHeader || string(header[:len(want)]) != string(want) {
 		damage := &DamageError{name, 0, "the header is not one of this store and version"}

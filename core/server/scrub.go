@@ -30,7 +30,6 @@ type scrubber struct {
 	buf        []byte
 	next       time.Time       // when the next entry is due
 	blobs      map[uint32]bool // those of their collections that hold blobs
-	skip       int             // entries of the first pass that are not read: see newScrubber
 
 	waiting int           // requests to be answered at the end of this pass
 	found   engine.Verify // the result of this pass up to now
@@ -41,10 +40,7 @@ type scrubber struct {
 func newScrubber(m *maintainer) *scrubber {
 	s := &scrubber{server: m.s, maintainer: m, maker: m.s.newMaker(), next: time.Now()}
 	phase := time.Duration(time.Now().UnixNano()) % scrubWithin
-	m.s.runOnEngine(func(e *engine.Engine) {
-		n, _ := e.Objects()
-		s.skip = int(float64(n) * phase.Seconds() / scrubWithin.Seconds())
-	})
+	m.s.runOnEngine(func(e *engine.Engine) { s.cursor = e.Behind(phase.Seconds() / scrubWithin.Seconds()) })
 	return s
 }
 
@@ -85,23 +81,16 @@ func (s *scrubber) step() (more bool) {
 
 // begin begins a pass.
 func (s *scrubber) begin() {
-	s.cursor, s.list, s.skip, s.found = engine.Cursor{}, nil, 0, engine.Verify{}
+	s.cursor, s.list, s.found = engine.Cursor{}, nil, engine.Verify{}
 }
 
 // fill gets the next entries. It returns false at the end of the store.
 func (s *scrubber) fill() bool {
-	for len(s.list) == 0 {
-		s.server.runOnEngine(func(e *engine.Engine) {
-			s.list = e.Scan(&s.cursor, scrubPart)
-			s.blobs = e.Shelves(s.list)
-		})
-		if len(s.list) == 0 {
-			return false
-		}
-		n := min(s.skip, len(s.list))
-		s.list, s.skip = s.list[n:], s.skip-n
-	}
-	return true
+	s.server.runOnEngine(func(e *engine.Engine) {
+		s.list = e.Scan(&s.cursor, scrubPart)
+		s.blobs = e.Shelves(s.list)
+	})
+	return len(s.list) > 0
 }
 
 // checkpoints reads the checkpoints, and rests for half of the time. If a checkpoint is damaged or

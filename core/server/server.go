@@ -128,7 +128,6 @@ func Run(cfg Config) error {
 		return fmt.Errorf("open data directory: %w", err)
 	}
 	s := newServer(cfg)
-	s.collect(0)
 	if err = s.open(dir); err == nil {
 		s.listener, err = tlsauth.Listen(cfg.Listen, s.log.Keys().Core[:])
 	}
@@ -208,10 +207,7 @@ func (s *server) restore(
 			cfg.Notes[0] = model.ReasonReadFailed
 		}
 	}
-	err = s.log.Replay(func(r seglog.Record, at seglog.Location) error {
-		s.written.Add(int64(at.Length) + replayCost)
-		return s.engine.Replay(r, at)
-	})
+	err = s.replay()
 	if err == nil {
 		err = s.engine.Check(s.log.Has)
 	}
