@@ -16,6 +16,7 @@ type index struct {
 	dictionary *dictionary
 	documents  documents
 	words      words
+	unlisted   []bool // by slot: the object was restored, and is in no list yet
 	scratch    []byte // the data of the entry that Entry returned last
 }
 
@@ -92,6 +93,10 @@ func (x *index) drop(v sdk.Value) {
 				x.words.count(field, n)
 			}
 		}
+	}
+	if int(s) < len(x.unlisted) && x.unlisted[s] {
+		x.unlisted[s] = false
+		x.words.reset() // Restored drops terms without an object
 	}
 	for _, n := range x.words.distinct {
 		t := &x.dictionary.terms[n]

@@ -40,7 +40,7 @@ func (x *index) Entry(v sdk.Value) (e sdk.Entry, ok bool) {
 	return sdk.Entry{Identity: o.id, Owner: o.owner, Data: p}, true
 }
 
-// Restore implements sdk.Keeper. It leaves the order of the terms to Restored.
+// Restore implements sdk.Keeper. It leaves the lists and the order of the terms to Restored.
 func (x *index) Restore(e sdk.Entry) bool {
 	x.drop(e.Identity.Value())
 	if !isEntry(e.Data, len(x.fields)) {
@@ -59,22 +59,16 @@ func (x *index) Restore(e sdk.Entry) bool {
 				x.words.place(field, number(size))
 				continue
 			}
-			x.words.restore(field, p[:size-1])
+			n, ok := x.dictionary.byText[string(p[:size-1])]
+			if !ok {
+				n = x.dictionary.intern(string(p[:size-1]))
+			}
+			x.words.place(field, n)
 			p = p[size-1:]
 		}
 	}
-	x.hold(e.Identity, e.Owner)
+	x.unlist(x.documents.add(e.Identity, e.Owner, x.words.text))
 	return true
-}
-
-// restore adds a term of an entry.
-func (w *words) restore(field int, term []byte) {
-	n, ok := w.index.dictionary.byText[string(term)]
-	if !ok {
-		n = w.index.dictionary.intern(string(term))
-	}
-	w.place(field, n)
-	w.count(field, n)
 }
 
 // isEntry reports whether data are an entry of an index with so many fields.
@@ -102,11 +96,4 @@ func isEntry(p []byte, fields int) bool {
 		}
 	}
 	return len(p) == 0 && places <= maxPlaces
-}
-
-// Restored implements sdk.BulkKeeper.
-func (x *index) Restored() {
-	if x.dictionary.sorted == nil {
-		x.dictionary.sort()
-	}
 }
