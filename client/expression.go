@@ -1,6 +1,7 @@
 package client
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -97,4 +98,21 @@ func (e Expression) shown() string {
 		return string(text[:most]) + "…"
 	}
 	return string(text)
+}
+
+// Leaves yields the index and the predicate of each leaf, in their order.
+func (e Expression) Leaves() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) { e.yieldLeaves(yield) }
+}
+
+func (e Expression) yieldLeaves(yield func(string, string) bool) bool {
+	if e.kind == leafKind {
+		return yield(e.index, e.predicate)
+	}
+	for _, arg := range e.args {
+		if !arg.yieldLeaves(yield) {
+			return false
+		}
+	}
+	return true
 }

@@ -37,7 +37,7 @@ An expression asks several indexes: see 'motte help expressions'.`,
 			err = a.printCount(found)
 		}
 		if err != nil {
-			return queryError(&q, err)
+			return a.queryError(ctx, c, &q, err)
 		}
 		return nil
 	})

@@ -52,7 +52,7 @@ command fails.`,
 				a.note("Before the error, %s went.", plural(n, "object"))
 			}
 			if d.where != "" {
-				return queryError(&q, err)
+				return a.queryError(ctx, c, &q, err)
 			}
 			return fmt.Errorf("collection %s: %w", args[0], err)
 		}

@@ -29,7 +29,7 @@ type leafView struct {
 func (a *app) printExplanation(ctx context.Context, c *client.Client, q client.Query) error {
 	x, err := c.Explain(ctx, q)
 	if err != nil {
-		return queryError(&q, err)
+		return a.queryError(ctx, c, &q, err)
 	}
 	v := explanationView{Count: x.Count, Truncated: x.Truncated}
 	for _, l := range x.Leaves {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,7 +53,12 @@ func checkQuery(q *client.Query) error {
 }
 
 // queryError says which query failed. The Core does not say which leaf of an expression it was.
-func queryError(q *client.Query, err error) error {
+func (a *app) queryError(ctx context.Context, c *client.Client, q *client.Query, err error) error {
+	if errors.Is(err, client.ErrQueryRefused) {
+		if index, fault := textFault(ctx, c, q); fault != "" {
+			return fmt.Errorf("index %s %s: %w: %s", q.Collection, index, err, fault)
+		}
+	}
 	if q.Index != "" {
 		return fmt.Errorf("index %s %s: %w", q.Collection, q.Index, err)
 	}

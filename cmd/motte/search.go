@@ -114,7 +114,7 @@ func (a *app) printSearch(ctx context.Context, c *client.Client, s *searching) (
 		err = p.objects(sorted(page.Objects(ctx), s.sort))
 	}
 	if err != nil {
-		err = queryError(&s.Query, err)
+		err = a.queryError(ctx, c, &s.Query, err)
 	}
 	err = p.flush(err)
 	if page.More && !errors.Is(err, client.ErrTruncated) {

@@ -12,9 +12,6 @@ import (
 	"motte/tasks/text/grammar"
 )
 
-// soleField is the name of the field of an index with one field.
-const soleField = "text"
-
 // Limits of a configuration.
 const (
 	maxFields    = 16
@@ -78,9 +75,9 @@ func (o *options) fields() (fields []field, err error) {
 		return nil, fmt.Errorf("%w: both path and fields", errOptions)
 	case o.Path != nil:
 		p, err := pointer.Parse(*o.Path)
-		return []field{{soleField, p}}, err
+		return []field{{grammar.SoleField, p}}, err
 	case o.Fields == nil:
-		return []field{{soleField, nil}}, nil
+		return []field{{grammar.SoleField, nil}}, nil
 	case len(o.Fields) == 0 || len(o.Fields) > maxFields:
 		return nil, fmt.Errorf("%w: %d fields", errOptions, len(o.Fields))
 	}
