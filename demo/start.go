@@ -114,7 +114,7 @@ func (d *demo) load(ctx context.Context) error {
 func (d *demo) example(s symbol) {
 	d.row(`{"symbol":%q, "package":%q, "kind":%q, "lines":%d,`, s.Symbol, s.Package, s.Kind, s.Lines)
 	d.row(` "signature":%q,`, s.Signature)
-	d.row(` "doc":%q}`, clip(strings.Join(strings.Fields(s.Doc), " "), 75))
+	d.row(` "doc":%q, "like":[…]}`, clip(strings.Join(strings.Fields(s.Doc), " "), 64))
 }
 
 // put puts symbols in batches, each symbol as the principal that owns it.
@@ -158,7 +158,8 @@ var indexes = []struct {
 }{
 	{"by_lines", "a B-tree on the lines of the declaration", client.Index{Task: "ordered", Type: model.TypeInt64, Ordered: true, Config: []byte(`{"path":"/lines"}`)}},
 	{"by_package", "a B-tree on the package", client.Index{Task: "ordered", Type: model.TypeString, Ordered: true, Config: []byte(`{"path":"/package"}`)}},
-	{"doc", "full text of the comment (Bleve), best matches first", client.Index{Task: "text", Ordered: true, Config: []byte(`{"path":"/doc"}`)}},
+	{"doc", "full text of the comment, best matches first", client.Index{Task: "text", Ordered: true, Config: []byte(`{"path":"/doc"}`)}},
+	{"like", "vectors of the words of the comment, the nearest first", client.Index{Task: "vector", Ordered: true, Config: []byte(`{"path":"/like","dimensions":64}`)}},
 }
 
 // index makes the indexes, which the Core feeds from its copy.
@@ -188,12 +189,17 @@ func (d *demo) index(ctx context.Context) error {
 	return nil
 }
 
-// serving waits until an index serves.
+// serving waits until an index of the library serves.
 func (d *demo) serving(ctx context.Context, index string) error {
-	b := bar(len(d.library), "feeding "+index)
+	return d.servingIn(ctx, collection, index, len(d.library))
+}
+
+// servingIn waits until an index of a collection with so many objects serves.
+func (d *demo) servingIn(ctx context.Context, collection, index string, objects int) error {
+	b := bar(objects, "feeding "+index)
 	defer b.Finish()
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
-		s, err := d.status(ctx, index)
+		s, err := d.statusIn(ctx, collection, index)
 		if err != nil {
 			return err
 		}
@@ -203,7 +209,7 @@ func (d *demo) serving(ctx context.Context, index string) error {
 		if err := check(s.State != model.IndexRefused, "the Task refuses the configuration of %s", index); err != nil {
 			return err
 		}
-		_ = b.Set(int(min(s.Fed, uint64(len(d.library)))))
+		_ = b.Set(int(min(s.Fed, uint64(objects))))
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
@@ -213,8 +219,12 @@ func (d *demo) serving(ctx context.Context, index string) error {
 	return check(false, "index %s does not serve after two minutes", index)
 }
 
-// status returns the state of an index of the collection.
+// status returns the state of an index of the library.
 func (d *demo) status(ctx context.Context, index string) (*wire.IndexStatus, error) {
+	return d.statusIn(ctx, collection, index)
+}
+
+func (d *demo) statusIn(ctx context.Context, collection, index string) (*wire.IndexStatus, error) {
 	status, err := d.admin.Status(ctx)
 	if err != nil {
 		return nil, err

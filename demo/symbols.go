@@ -28,6 +28,7 @@ type symbol struct {
 	Signature string `json:"signature"`
 	Doc       string `json:"doc"`
 	Lines     int    `json:"lines"` // of the declaration
+	Like      vector `json:"like"`  // of the words of the comment
 }
 
 // standardLibrary returns the symbols of all packages of the standard library
@@ -112,7 +113,7 @@ func (r *reader) add(name, kind, comment string, node ast.Node, signature any) {
 	}
 	lines := r.fset.Position(node.End()).Line - r.fset.Position(node.Pos()).Line + 1
 	r.list = append(r.list, symbol{Symbol: r.path + "." + name, Package: r.path, Kind: kind,
-		Signature: r.firstLine(signature), Doc: strings.TrimSpace(comment), Lines: lines})
+		Signature: r.firstLine(signature), Doc: strings.TrimSpace(comment), Lines: lines, Like: vectorOf(comment)})
 }
 
 // firstLine returns the first line of a declaration.
