@@ -100,7 +100,7 @@ var faults = []fault{
 	{"says that nothing differs", "shelf/changed", "holds no entry of a run that was not listed"},
 	{"says that it lacks nothing", "shelf/changed", "finds every object of the collection"},
 	{"holds what is not listed", "shelf/changed", "holds no entry of a run that was not listed"},
-	{"ignores changes during the reconciliation", "shelf/meanwhile", "in place of the entry under the same value"},
+	{"ignores changes during the reconciliation", "shelf/meanwhile", "After a Remove|in place of the entry under the same value"},
 	{"holds what has no input any more", "shelf/void", "After a Void"},
 	{"says that nothing differs", "shelf/older", "reconciliation the Task"},
 	{"loads other inputs", "shelf/lost", "finds every object of the collection"},
