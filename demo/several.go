@@ -59,17 +59,17 @@ func (d *demo) combined(ctx context.Context) error {
 
 // neighbours asks for the declarations that are most like another, among those that pass a filter.
 func (d *demo) neighbours(ctx context.Context) error {
-	const model, most = "sync.Mutex", 6
-	d.say("What is most like %s, outside of package sync, in declarations of 5 lines or more? Each object has a "+
+	const model, most = "strings.Cut", 5
+	d.say("What is most like %s, outside of package strings, in declarations of 5 lines or more? Each object has a "+
 		"vector, which this program made of the words of its comment. The Task of the vectors ranks only what the "+
 		"other indexes leave: so a filter never empties the answer.", model)
 	d.gap()
-	d.row(`"like: near [vector of %s]" AND "by_lines: >= 5" AND NOT "by_package: = \"sync\""`, model)
+	d.row(`"like: near [vector of %s]" AND "by_lines: >= 5" AND NOT "by_package: = \"strings\""`, model)
 	like := d.library[model].Like
 	found, err := d.expression(ctx, client.Query{OrderBy: "like", Limit: most, Where: client.And(
 		client.Leaf("like", "near "+like.String()),
 		client.Leaf("by_lines", ">= 5"),
-		client.Not(client.Leaf("by_package", `= "sync"`)),
+		client.Not(client.Leaf("by_package", `= "strings"`)),
 	)})
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (d *demo) neighbours(ctx context.Context) error {
 		d.row("%-40s %4d lines, distance %.2f", s.Symbol, s.Lines, like.distance(s.Like))
 	}
 	var all []float64
-	for _, name := range d.library.where(func(s symbol) bool { return s.Lines >= 5 && s.Package != "sync" && !s.Like.zero() }) {
+	for _, name := range d.library.where(func(s symbol) bool { return s.Lines >= 5 && s.Package != "strings" && !s.Like.zero() }) {
 		all = append(all, like.distance(d.library[name].Like))
 	}
 	slices.Sort(all)
