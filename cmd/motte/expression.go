@@ -62,7 +62,11 @@ func (a *app) queryError(ctx context.Context, c *client.Client, q *client.Query,
 	if q.Index != "" {
 		return fmt.Errorf("index %s %s: %w", q.Collection, q.Index, err)
 	}
+	var cut *client.TruncatedError
 	switch {
+	case q.OrderBy != "" && errors.As(err, &cut) && len(cut.After) == 0:
+		return fmt.Errorf("collection %s: %w, far behind in the order of %s: a higher --limit lets it look further",
+			q.Collection, err, q.OrderBy)
 	case errors.Is(err, client.ErrNoIndex), errors.Is(err, client.ErrQueryRefused):
 		return fmt.Errorf("collection %s: %w; to see which leaf is meant, ask each alone: motte count %s INDEX PREDICATE",
 			q.Collection, err, q.Collection)

@@ -235,3 +235,29 @@ func TestQueriesOnTheCommandLine(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorsOfQueries: the Core answers with a code alone. The command adds what a person can do.
+func TestErrorsOfQueries(t *testing.T) {
+	single := client.Query{Collection: "people", Index: "by_age"}
+	several := client.Query{Collection: "people", Where: client.Leaf("by_age", "all")}
+	ordered := several
+	ordered.OrderBy = "by_age"
+	next := &client.TruncatedError{After: make([]client.Identity, 1)}
+	for _, k := range []struct {
+		query *client.Query
+		err   error
+		want  string
+	}{
+		{&single, client.ErrNoIndex, "index people by_age: no such index"},
+		{&several, client.ErrDenied, "collection people: the principal lacks the right"},
+		{&several, client.ErrNoIndex, "collection people: no such index; to see which leaf is meant, ask each alone: motte count people INDEX PREDICATE"},
+		{&several, &client.TruncatedError{}, "collection people: the answer is truncated: more objects match"},
+		{&ordered, next, "collection people: the answer is truncated: more objects match"},
+		{&ordered, &client.TruncatedError{}, "collection people: the answer is truncated: more objects match, far behind in the order of by_age: a higher --limit lets it look further"},
+		{&ordered, client.ErrInvalidRequest, "collection people: the request is invalid: is by_age an index made with --ordered, which --order needs?"},
+	} {
+		if err := (&app{}).queryError(t.Context(), nil, k.query, k.err); err.Error() != k.want || !errors.Is(err, k.err) {
+			t.Errorf("%v; want %q", err, k.want)
+		}
+	}
+}
