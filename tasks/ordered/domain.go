@@ -7,7 +7,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
+
+	"motte/tasks/text/analysis"
 )
 
 // Limits of a key in bytes, as text.
@@ -28,6 +29,8 @@ type domain[K any] struct {
 	saved   layout[K]                    // how an entry on the shelf has a key
 	rank    func(K) uint64               // a number that ascends with the key
 	unrank  func(uint64) K               // the key of a rank; nil if several keys have the same rank
+
+	composite *composite[K] // nil: a value of a predicate is a key
 }
 
 // quoting says whether a key is written in quotation marks.
@@ -43,6 +46,8 @@ var (
 	int64Domain   = domain[int64]{compare: cmp.Compare[int64], parse: parseInt64, quoted: never, saved: int64Layout, rank: rankInt64, unrank: unrankInt64}
 	float64Domain = domain[float64]{compare: cmp.Compare[float64], parse: parseFloat64, quoted: never, saved: float64Layout, rank: rankFloat64, unrank: unrankFloat64}
 	stringDomain  = domain[string]{compare: strings.Compare, parse: parseString, quoted: always, upper: upper, saved: stringLayout, rank: rankString}
+	foldedDomain  = domain[string]{compare: strings.Compare, parse: parseFolded, quoted: always, upper: upper, saved: stringLayout, rank: rankString}
+	boolDomain    = domain[bool]{compare: compareBools, parse: parseBool, quoted: never, saved: boolLayout, rank: rankBool, unrank: unrankBool}
 	timeDomain    = domain[instant]{compare: instant.compare, parse: parseInstant, quoted: inJSON, saved: timeLayout,
 		rank: func(k instant) uint64 { return rankInt64(k.second) }}
 )
@@ -74,23 +79,50 @@ func parseInt64(s string) (int64, error) {
 }
 
 // parseFloat64 reads a finite number in the syntax of JSON. It turns -0 into 0, since the two
-// are equal and must not be ordered.
+// are equal and must not be ordered. A number that is too small for a float64, such as 1e-400, is
+// no key, as one that is too large: it is not 0.
 func parseFloat64(s string) (float64, error) {
 	if s == "" || len(s) > maxNumber || strings.Trim(s, "+-.0123456789eE") != "" || !json.Valid([]byte(s)) {
 		return 0, errKey
 	}
 	k, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsInf(k, 0) {
+	if err != nil || math.IsInf(k, 0) || k == 0 && !isZero(s) {
 		return 0, errKey
 	}
 	return k + 0, nil
 }
+
+// isZero reports whether a number in the syntax of JSON has no digit but 0 before its exponent.
+func isZero(s string) bool {
+	if at := strings.IndexAny(s, "eE"); at >= 0 {
+		s = s[:at]
+	}
+	return strings.Trim(s, "-.0") == ""
+}
+
+func parseBool(s string) (bool, error) {
+	if s != "true" && s != "false" {
+		return false, errKey
+	}
+	return s == "true", nil
+}
+
+// compareBools has false before true.
+func compareBools(a, b bool) int { return cmp.Compare(rankBool(a), rankBool(b)) }
 
 func parseString(s string) (string, error) {
 	if len(s) > maxString {
 		return "", errKey
 	}
 	return s, nil
+}
+
+// parseFolded reads a string in which case and the forms of characters do not count.
+func parseFolded(s string) (string, error) {
+	if len(s) > maxString {
+		return "", errKey // before it takes time
+	}
+	return parseString(analysis.Fold(s, false))
 }
 
 // upper returns the least string above all strings that begin with prefix. Strings are compared
@@ -102,24 +134,4 @@ func upper(prefix string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// instant is a point in time, without a time zone. Nanoseconds since an epoch would not cover
-// all years of RFC 3339.
-type instant struct {
-	second     int64 // since 1970
-	nanosecond int32
-}
-
-func (a instant) compare(b instant) int {
-	return cmp.Or(cmp.Compare(a.second, b.second), cmp.Compare(a.nanosecond, b.nanosecond))
-}
-
-func parseInstant(s string) (instant, error) {
-	t, err := time.Parse(time.RFC3339Nano, s)
-	// time.Parse also accepts an hour of one digit and a decimal comma. RFC 3339 does not.
-	if err != nil || s[len("2006-01-02T15")] != ':' || strings.Contains(s, ",") {
-		return instant{}, errKey
-	}
-	return instant{t.Unix(), int32(t.Nanosecond())}, nil
 }

@@ -137,8 +137,25 @@ func (f *finder[K]) compare(a, b entry[K]) int {
 	return f.tree.compare(a, b)
 }
 
-// firstKey returns the first key of an object that is in the set.
+// fits reports whether an object has the keys that are required.
+func (f *finder[K]) fits(n slot) bool {
+	if len(f.required) == 0 {
+		return true
+	}
+	keys := f.tree.keysOf(n)
+	for _, s := range f.required {
+		if !slices.ContainsFunc(keys, func(k K) bool { return f.tree.domain.contains(s, k) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// firstKey returns the first key of an object that is in the set, if the object fits.
 func (f *finder[K]) firstKey(n slot) (k K, ok bool) {
+	if !f.fits(n) {
+		return k, false
+	}
 	keys := f.tree.keysOf(n)
 	for i := range keys {
 		k := keys[i]
@@ -152,16 +169,16 @@ func (f *finder[K]) firstKey(n slot) (k K, ok bool) {
 	return k, false
 }
 
-// isFirst reports whether an entry, whose key is in the set, is the first of its object. It goes
+// isFirst reports whether an entry, whose key is in the set, is the first of an object that fits. It goes
 // from the key to those before it, up to the next that is in the set. So it visits each key of
 // an object once during one answer.
 func (f *finder[K]) isFirst(e entry[K]) bool {
 	if len(f.tree.more) == 0 {
-		return true
+		return f.fits(e.object)
 	}
 	keys := f.tree.more[e.object]
 	if keys == nil {
-		return true
+		return f.fits(e.object)
 	}
 	at, _ := slices.BinarySearchFunc(keys, e.key, f.tree.domain.compare)
 	step := -1
@@ -173,5 +190,5 @@ func (f *finder[K]) isFirst(e entry[K]) bool {
 			return false
 		}
 	}
-	return true
+	return f.fits(e.object)
 }

@@ -15,6 +15,7 @@ var (
 	int64Layout   = layout[int64]{add: binary.AppendVarint, read: readVarint}
 	float64Layout = layout[float64]{add: addFloat64, read: readFloat64}
 	stringLayout  = layout[string]{add: addString, read: readString}
+	boolLayout    = layout[bool]{add: addBool, read: readBool}
 	timeLayout    = layout[instant]{add: addInstant, read: readInstant}
 )
 
@@ -62,5 +63,14 @@ func readInstant(p []byte) (k instant, rest []byte, ok bool) {
 		return k, nil, false
 	}
 	nanosecond, p, ok := readVarint(p)
-	return instant{second, int32(nanosecond)}, p, ok && nanosecond >= 0 && nanosecond < 1e9
+	return instant{second, int32(nanosecond)}, p, ok && nanosecond >= 0 && nanosecond < 2e9
+}
+
+func addBool(p []byte, k bool) []byte { return append(p, byte(rankBool(k))) }
+
+func readBool(p []byte) (k bool, rest []byte, ok bool) {
+	if len(p) == 0 || p[0] > 1 {
+		return false, nil, false
+	}
+	return p[0] == 1, p[1:], true
 }

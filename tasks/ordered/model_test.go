@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -26,6 +27,7 @@ type modelEntry struct {
 type question struct {
 	sdk.Query
 	match      func(int64) bool
+	required   []int64 // an object has each of these keys
 	descending bool
 }
 
@@ -43,7 +45,8 @@ func (m entriesOf) find(q *question) []sdk.Identity {
 				matching = append(matching, k)
 			}
 		}
-		if len(matching) == 0 {
+		lacks := func(k int64) bool { return !slices.Contains(e.keys, k) }
+		if len(matching) == 0 || slices.ContainsFunc(q.required, lacks) {
 			continue
 		}
 		k := slices.Min(matching)
@@ -125,6 +128,15 @@ func predicate(t *rapid.T, depth int) (string, func(int64) bool) {
 func drawQuestion(t *rapid.T) (q question) {
 	text, match := predicate(t, 3)
 	q.match, q.descending = match, rapid.Bool().Draw(t, "descending")
+	switch rapid.IntRange(0, 5).Draw(t, "containment") {
+	case 0:
+		q.required = drawRequired(t)
+		text = "contains all " + keyList(q.required)
+		q.match = func(k int64) bool { return slices.Contains(q.required, k) }
+	case 1:
+		q.required = drawRequired(t)
+		text = "contains all " + keyList(q.required) + " and (" + text + ")"
+	}
 	if q.descending {
 		text += " order desc"
 	}
@@ -139,6 +151,14 @@ func drawQuestion(t *rapid.T) (q question) {
 		q.Within = slices.Compact(q.Within)
 	}
 	return q
+}
+
+func drawRequired(t *rapid.T) []int64 {
+	return rapid.SliceOfN(rapid.Int64Range(-5, 5), 1, 3).Draw(t, "required")
+}
+
+func keyList(keys []int64) string {
+	return "(" + strings.ReplaceAll(strings.Trim(fmt.Sprint(keys), "[]"), " ", ",") + ")"
 }
 
 func drawIdentity(t *rapid.T) sdk.Identity {
@@ -300,7 +320,7 @@ func checkOwners(t *rapid.T, tree *tree[int64]) {
 // FuzzPredicate: no predicate makes the parser panic. The intervals of its set must be
 // ascending, since the search relies on that.
 func FuzzPredicate(f *testing.F) {
-	for _, s := range []string{"", ">= 30 and < 40", `prefix "Ly" or in ("a","b") order desc`, "(((= 1", `= "\u0000"`, "between 2024-05-01T10:00:00Z and x", "!=1and!=2"} {
+	for _, s := range []string{"", ">= 30 and < 40", `prefix "Ly" or in ("a","b") order desc`, "(((= 1", `= "\u0000"`, "between 2024-05-01T10:00:00Z and x", "!=1and!=2", `contains all ("a", "b") and prefix ("a", 1)`, "missing or = (1, missing)", "= true"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -308,6 +328,13 @@ func FuzzPredicate(f *testing.F) {
 		checkParse(t, &float64Domain, s)
 		checkParse(t, &stringDomain, s)
 		checkParse(t, &timeDomain, s)
+		checkParse(t, &boolDomain, s)
+		checkParse(t, &foldedDomain, s)
+		x := &index{}
+		if err := x.Configure(sdk.Config{Options: []byte(`{"keys":[{"path":"/a","type":"string"},{"path":"/b","type":"int64","descending":true}]}`)}); err != nil {
+			t.Fatal(err)
+		}
+		checkParse(t, &x.keys.(*tree[string]).domain, s)
 	})
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -14,19 +15,25 @@ const (
 // query is a parsed predicate.
 type query[K any] struct {
 	keys       set[K]
+	required   []set[K] // an object has a key in each
 	descending bool
 }
 
 // parser reads a predicate by recursive descent:
 //
-//	predicate   = [ "all" | alternative ] [ "order" ( "asc" | "desc" ) ]
+//	predicate   = [ "all" | alternative | containment ] [ "order" ( "asc" | "desc" ) ]
+//	containment = "contains" "all" list [ "and" alternative ]
 //	alternative = conjunction { "or" conjunction }
 //	conjunction = condition { "and" condition }
 //	condition   = "(" alternative ")"
 //	            | ( "<" | "<=" | ">" | ">=" | "=" | "!=" ) value
 //	            | "between" value "and" value
-//	            | "in" "(" value { "," value } ")"
+//	            | "in" list
 //	            | "prefix" value
+//	            | "missing"
+//	list        = "(" value { "," value } ")"
+//
+// The value of a composite key is a literal, or "(" literal { "," literal } ")". A literal may be "missing".
 //
 // The first error is kept. Later steps then read an empty text, and the end returns the error.
 type parser[K any] struct {
@@ -46,7 +53,15 @@ func parse[K any](d *domain[K], predicate []byte, ordered bool) (query[K], error
 	}
 	p.advance()
 	q := query[K]{keys: all[K]()}
-	if !p.accept("all") && p.token.kind != endOfText && !p.token.is("order") {
+	alone := false
+	switch {
+	case p.accept("all") || p.token.kind == endOfText || p.token.is("order"):
+	case p.accept("contains"):
+		q.required = p.containment()
+		if alone = !p.accept("and"); !alone {
+			q.keys = p.alternative()
+		}
+	default:
 		q.keys = p.alternative()
 	}
 	if p.token.is("order") {
@@ -57,7 +72,27 @@ func parse[K any](d *domain[K], predicate []byte, ordered bool) (query[K], error
 		}
 	}
 	p.require(p.token.kind == endOfText)
+	if alone && p.err == nil {
+		q.keys = p.firstOf(&q)
+	}
 	return q, p.err
+}
+
+// firstOf returns those of the required keys that come first in the answer. Each object that matches has
+// one of them, and stands there.
+func (p *parser[K]) firstOf(q *query[K]) set[K] {
+	if q.descending {
+		return slices.MaxFunc(q.required, func(a, b set[K]) int { return p.domain.compareCuts(a[0].to, b[0].to) })
+	}
+	return slices.MinFunc(q.required, func(a, b set[K]) int { return p.domain.compareCuts(a[0].from, b[0].from) })
+}
+
+// containment reads the keys that objects must have. Each is a set of one interval.
+func (p *parser[K]) containment() []set[K] {
+	p.require(p.accept("all"))
+	required := p.list()
+	p.require(len(required) <= maxKeys) // no object has more keys
+	return required
 }
 
 func (p *parser[K]) alternative() set[K] {
@@ -95,61 +130,93 @@ func (p *parser[K]) condition() set[K] {
 	d, operator := p.domain, strings.ToLower(p.token.text)
 	p.require(p.token.kind == symbol || p.token.kind == word)
 	p.advance()
+	bottom, top := cut[K]{side: bottom}, cut[K]{side: top}
 	switch operator {
 	case "<":
-		return d.between(cut[K]{side: bottom}, cut[K]{below, p.value()})
+		return d.present(d.between(bottom, cut[K]{below, p.value()}))
 	case "<=":
-		return d.between(cut[K]{side: bottom}, cut[K]{above, p.value()})
+		return d.present(d.between(bottom, d.above(p.value())))
 	case ">":
-		return d.between(cut[K]{above, p.value()}, cut[K]{side: top})
+		return d.present(d.between(d.above(p.value()), top))
 	case ">=":
-		return d.between(cut[K]{below, p.value()}, cut[K]{side: top})
+		return d.present(d.between(cut[K]{below, p.value()}, top))
 	case "=":
-		return point(p.value())
+		return d.equal(p.value())
 	case "!=":
-		return d.complement(point(p.value()))
+		return d.present(d.complement(d.equal(p.value())))
 	case "between":
 		low := p.value()
 		p.require(p.accept("and"))
-		return d.between(cut[K]{below, low}, cut[K]{above, p.value()})
+		return d.between(cut[K]{below, low}, d.above(p.value()))
 	case "in":
-		return p.list()
+		return d.union(slices.Concat(p.list()...))
 	case "prefix":
-		return p.prefix()
+		p.require(d.upper != nil)
+		k := p.start()
+		if p.err != nil {
+			return nil
+		}
+		return d.beginningWith(k)
+	case "missing":
+		if d.composite != nil {
+			return d.composite.missing
+		}
 	}
 	p.fail()
 	return nil
 }
 
-func (p *parser[K]) list() set[K] {
+// list reads a list of values, and returns the keys that equal each.
+func (p *parser[K]) list() (list []set[K]) {
 	p.require(p.accept("("))
-	var list []interval[K]
 	for {
-		list = append(list, point(p.value())...)
+		list = append(list, p.domain.equal(p.value()))
 		if !p.accept(",") {
 			p.require(p.accept(")"))
-			return p.domain.union(list)
+			return list
 		}
 	}
 }
 
-func (p *parser[K]) prefix() set[K] {
-	k := p.value()
-	if p.domain.upper == nil {
-		p.fail()
-		return nil
+// start reads the start of keys.
+func (p *parser[K]) start() K {
+	if p.domain.composite != nil {
+		return p.composite(true)
 	}
-	to := cut[K]{side: top}
-	if k, ok := p.domain.upper(k); ok {
-		to = cut[K]{below, k}
+	return p.value()
+}
+
+// composite reads the first components of a composite key.
+func (p *parser[K]) composite(prefix bool) (k K) {
+	var values []token
+	literal := func() {
+		p.count()
+		p.require(p.token.kind == quoted || p.token.kind == word)
+		values = append(values, p.token)
+		p.advance()
 	}
-	return p.domain.between(cut[K]{below, k}, to)
+	if p.accept("(") {
+		for literal(); p.accept(","); {
+			literal()
+		}
+		p.require(p.accept(")"))
+	} else {
+		literal()
+	}
+	if p.err != nil {
+		return k
+	}
+	k, err := p.domain.composite.parse(values, prefix)
+	p.require(err == nil)
+	return k
 }
 
 // value reads a key, quoted as its type requires.
 func (p *parser[K]) value() (k K) {
-	p.terms++
-	p.require(p.terms <= maxTerms)
+	if p.domain.composite != nil {
+		return p.composite(false)
+	}
+	p.count()
 	switch p.token.kind {
 	case quoted:
 		p.require(p.domain.quoted != never)
@@ -165,6 +232,12 @@ func (p *parser[K]) value() (k K) {
 	p.require(err == nil)
 	p.advance()
 	return k
+}
+
+// count counts a value.
+func (p *parser[K]) count() {
+	p.terms++
+	p.require(p.terms <= maxTerms)
 }
 
 // accept skips the next token if it is this operator or keyword.

@@ -138,3 +138,12 @@ func rankString(k string) uint64 {
 	copy(p[:], k)
 	return binary.BigEndian.Uint64(p[:])
 }
+
+func rankBool(k bool) uint64 {
+	if k {
+		return 1
+	}
+	return 0
+}
+
+func unrankBool(rank uint64) bool { return rank == 1 }

@@ -66,7 +66,36 @@ func (d *domain[K]) contains(s set[K], k K) bool {
 
 func all[K any]() set[K] { return set[K]{{cut[K]{side: bottom}, cut[K]{side: top}}} }
 
-func point[K any](k K) set[K] { return set[K]{{cut[K]{below, k}, cut[K]{above, k}}} }
+// above returns the cut above a value: above all composite keys that begin with it.
+func (d *domain[K]) above(k K) cut[K] {
+	if d.composite == nil {
+		return cut[K]{above, k}
+	}
+	if k, ok := d.upper(k); ok {
+		return cut[K]{below, k}
+	}
+	return cut[K]{side: top}
+}
+
+// equal returns the keys that equal a value: of composite keys those that begin with it.
+func (d *domain[K]) equal(k K) set[K] { return d.between(cut[K]{below, k}, d.above(k)) }
+
+// beginningWith returns the keys with a prefix. The type must have prefixes.
+func (d *domain[K]) beginningWith(prefix K) set[K] {
+	to := cut[K]{side: top}
+	if k, ok := d.upper(prefix); ok {
+		to = cut[K]{below, k}
+	}
+	return d.between(cut[K]{below, prefix}, to)
+}
+
+// present returns the keys of a set whose first component is not missing.
+func (d *domain[K]) present(s set[K]) set[K] {
+	if d.composite == nil {
+		return s
+	}
+	return d.intersection([]set[K]{s, d.composite.present})
+}
 
 // between returns the keys between two cuts. The set is empty if from is above to.
 func (d *domain[K]) between(from, to cut[K]) set[K] {

@@ -23,6 +23,8 @@ type tree[K any] struct {
 	path    pointer.Pointer // nil: the whole input is the key, as text
 	ordered bool
 
+	keys func(input []byte) ([]K, error) // the keys of an input, in ascending order
+
 	objects store[K]
 	entries *btree.BTreeG[entry[K]] // nil until Restored: see Restore
 	owners  owners
@@ -41,6 +43,7 @@ type entry[K any] struct {
 func newTree[K any](d domain[K], path pointer.Pointer, ordered bool) *tree[K] {
 	t := &tree[K]{domain: d, path: path, ordered: ordered,
 		owners: owners{number: make(map[sdk.Owner]uint32)}, more: make(map[slot][]K)}
+	t.keys = t.valueKeys
 	t.entries = t.newEntries()
 	return t
 }
@@ -140,9 +143,9 @@ func (t *tree[K]) keysOf(n slot) []K {
 	return t.objects.at(n).key[:]
 }
 
-// keys returns the distinct keys of an input: no key if it has no value, one key, or a key for
+// valueKeys returns the distinct keys of an input: no key if it has no value, one key, or a key for
 // each element of an array. Ambiguous JSON is an error.
-func (t *tree[K]) keys(input []byte) ([]K, error) {
+func (t *tree[K]) valueKeys(input []byte) ([]K, error) {
 	if t.path == nil {
 		k, err := t.domain.parse(string(input))
 		return []K{k}, err
