@@ -57,6 +57,21 @@ The predicate of an index with the Task text is what people type into a search b
   analitical~1            up to one letter (or two) different
   title:engine^3          in one field of the index, counting three times
 
+The predicate of an index with the Task geo is about places:
+
+  nearest 48.85 2.35      latitude and longitude; the nearest first, if the index is ordered
+  radius 48.85 2.35 10km  m, km, mi or nmi
+  within box 5.9 45.8 10.5 47.8       west, south, east and north
+  within polygon ((5 45, 8 45, 8 48, 5 45))   WKT or GeoJSON: the longitude first
+  intersects point (7 46)
+
+The predicate of an index with the Task series is about times in series:
+
+  series = "bern" and from 2024-05-01T00:00:00Z to 2024-06-01T00:00:00Z and value >= 30
+  series prefix "be" every 1h last    one object of each hour: first, last, min or max
+  last 5                              of each series
+  … order desc            the newest first, if the index was made with --ordered
+
 The pages in docs/reference/tasks have all of it, and the configurations.`,
 	}, {
 		Use:   "expressions",

@@ -228,3 +228,36 @@ func TestNearestCitiesInPages(t *testing.T) {
 		}
 	}
 }
+
+// TestCostFollowsTheAnswer: a search of few cities takes few steps, wherever its page begins.
+func TestCostFollowsTheAnswer(t *testing.T) {
+	cities, x := readCities()(t)
+	var candidates []sdk.Identity
+	for n := range 100 {
+		candidates = append(candidates, sdktest.ID(n*1700))
+	}
+	slices.SortFunc(candidates, sdk.Identity.Compare)
+	last := ask(t, x, sdk.Query{Predicate: []byte("nearest 48.85 2.35"), Limit: 1 << 20})
+	middle := sdktest.ID(last[len(last)/2])
+	for _, c := range []struct {
+		name string
+		q    sdk.Query
+		most int // steps
+	}{
+		{"the ten nearest", sdk.Query{Predicate: []byte("nearest 48.85 2.35"), Limit: 10}, 2000},
+		{"ten in the middle of all", sdk.Query{Predicate: []byte("nearest 48.85 2.35"), Limit: 10, After: []sdk.Identity{middle}}, len(cities) / 4},
+		{"ten of a box of half the world", sdk.Query{Predicate: []byte("within box 0 -90 180 90"), Limit: 10}, 2000},
+		{"a box of one city", sdk.Query{Predicate: []byte("within box 2.34 48.84 2.36 48.86"), Limit: 10}, 2000},
+		{"candidates", sdk.Query{Predicate: []byte("nearest 48.85 2.35"), Limit: 10, Within: candidates}, 2 * len(candidates)},
+		{"an owner of 171", sdk.Query{Predicate: []byte("nearest 48.85 2.35"), Limit: 10, Owner: 3}, 20 * 171},
+		{"an owner of nothing", sdk.Query{Predicate: []byte("all"), Limit: 10, Owner: 9}, 10},
+	} {
+		p, err := parse(c.q.Predicate)
+		testutil.Must(t, err)
+		f := &finder{index: x, predicate: p, query: c.q, limit: c.q.Limit + 1, work: work{left: maxWork}}
+		testutil.Must(t, f.find())
+		if steps := maxWork - f.work.left; steps > c.most {
+			t.Errorf("%s: %d steps, want at most %d", c.name, steps, c.most)
+		}
+	}
+}

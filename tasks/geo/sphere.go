@@ -34,15 +34,10 @@ func (b box) atMost(p point) float64 {
 
 // distance returns the distance from p to the nearest point of a box.
 func (b box) distance(p point) float64 {
-	if b.max.X-b.min.X >= 360 || inBetween(b.min.X, p.X, b.max.X) {
+	if b.min.X <= p.X && p.X <= b.max.X {
 		return max(0, b.min.Y-p.Y, p.Y-b.max.Y) * radians * earthRadius
 	}
 	return min(meridianDistance(p, b.min.X, b.min.Y, b.max.Y), meridianDistance(p, b.max.X, b.min.Y, b.max.Y))
-}
-
-// inBetween reports whether a longitude is from west to east, on the sphere.
-func inBetween(west, x, east float64) bool {
-	return west <= x && x <= east || west <= x+360 && x+360 <= east || west <= x-360 && x-360 <= east
 }
 
 // meridianDistance returns the distance from p to a part of a meridian.

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"motte/sdk"
 )
@@ -72,11 +73,15 @@ func (c *source) readEntry(data []byte) (key string, s sample, ok bool) {
 	return strings.Clone(string(data)), s, ok && c.isKey(string(data))
 }
 
-// isKey reports whether a text is a key with the right number of parts.
+// isKey reports whether a text is a key with the right number of parts, as appendPart writes them.
 func (c *source) isKey(key string) bool {
 	for range c.key {
 		end := strings.Index(key, "\x00\x01")
-		if end < 0 || end > 2*maxPart {
+		if end < 0 {
+			return false
+		}
+		part := strings.ReplaceAll(key[:end], "\x00\xff", "\x00")
+		if len(part) > maxPart || !utf8.ValidString(part) || string(appendPart(nil, part)) != key[:end+2] {
 			return false
 		}
 		key = key[end+2:]

@@ -73,7 +73,7 @@ func (x *index) insert(s *series, id sdk.Identity, new sample) {
 			next.set(samples[keep:])
 			c.set(samples[:keep])
 		}
-		if at >= keep && (at > keep || keep == chunkSize) {
+		if at >= keep {
 			c, at, samples = next, at-keep, slices.Clone(samples[keep:])
 		} else {
 			samples = samples[:keep]
