@@ -60,6 +60,8 @@ type Output struct {
 	Fetch   []Fetch     // records to read; Fetched follows for each of them
 	Frames  []TaskFrame // frames for Tasks
 
+	Erase bool // more data keys must be destroyed: see PendingMaintenance
+
 	// Ended has principals that lost a right. The server ends their connections, and drops the
 	// answers that they have not got.
 	Ended []access.Principal

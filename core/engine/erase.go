@@ -44,6 +44,7 @@ func (e *Engine) applyErase(owner uint32, shelf bool, w *write) {
 	case shelf && !e.isGeneration(owner):
 		e.swept++
 		e.sweeping = e.swept
+		e.out.Erase = true
 	default:
 		e.startSweep()
 	}
@@ -92,6 +93,7 @@ func (e *Engine) sweep() (more bool) {
 	}
 	if len(list) == 0 {
 		e.swept, e.sweptTo = e.sweeping, Cursor{}
+		e.out.Erase = true
 	}
 	return len(list) > 0 || e.swept < len(e.erase)
 }

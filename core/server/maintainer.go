@@ -64,7 +64,8 @@ func newMaintainer(s *server, ctx context.Context) *maintainer {
 }
 
 // maintain does the maintenance that is due, until the context ends. It also gives unused
-// memory back to the system: the runtime would keep a tenth of all memory.
+// memory back to the system: the runtime would keep a tenth of all memory. An erasure does not wait
+// for the end of a pause.
 func (s *server) maintain(ctx context.Context) {
 	m := newMaintainer(s, ctx)
 	m.scrub = newScrubber(m)
@@ -72,6 +73,7 @@ func (s *server) maintain(ctx context.Context) {
 	for pause := maintainEvery; ; {
 		select {
 		case <-time.After(pause):
+		case <-s.erase.wake:
 		case <-ctx.Done():
 			return
 		}

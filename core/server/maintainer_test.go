@@ -54,6 +54,21 @@ func TestAStoreOpensAfterAnErasure(t *testing.T) {
 	s.stop()
 }
 
+// TestAnErasureDoesNotWaitForMaintenance: its data key is destroyed, and it is answered, before the
+// next step of maintenance.
+func TestAnErasureDoesNotWaitForMaintenance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := filledRig(t)
+		defer r.close()
+		r.all.Go(func() { r.maintain(r.ctx) })
+		began := time.Now()
+		r.must(model.OK, &wire.Request{Op: model.OpRemovePrincipal, Identity: identity.ID(principalOf(key(5))), Flags: wire.FlagErase})
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the erasure took %v of simulated time", took)
+		}
+	})
+}
+
 // TestADamagedCheckpointIsNotTheEnd: the older checkpoint leads to the same state, and an alert
 // records the damage. Without both checkpoints, reclaimed segments are missing, and the store
 // must not open.

@@ -104,6 +104,7 @@ type server struct {
 	last    engine.Conn
 
 	events       *queue[event]
+	erase        *queue[struct{}] // has no items: its signal says that data keys must be destroyed
 	appends      *queue[seglog.Group]
 	fetches      *queue[engine.Fetch]
 	toHost       *queue[hostwire.Message]
@@ -143,7 +144,8 @@ func Run(cfg Config) error {
 func newServer(cfg Config) *server {
 	return &server{Config: cfg, tasks: make(map[uint64]*taskChannel), conns: make(map[engine.Conn]*conn),
 		connsOf: make(map[access.Principal]int),
-		events:  newQueue[event](), appends: newQueue[seglog.Group](), fetches: newQueue[engine.Fetch](),
+		erase:   newQueue[struct{}](), events: newQueue[event](),
+		appends: newQueue[seglog.Group](), fetches: newQueue[engine.Fetch](),
 		toHost: newQueue[hostwire.Message](), largeBudget: newByteBudget(largeBudget),
 		smallBudget: newByteBudget(smallBudget), answerBudget: newByteBudget(answerBudget)}
 }
@@ -415,6 +417,9 @@ func (r *recipients) serve() {
 func (s *server) dispatch(o engine.Output) (next recipients) {
 	s.appends.put(o.Append...)
 	s.fetches.put(o.Fetch...)
+	if o.Erase {
+		s.erase.signal()
+	}
 	// The connections of principals that lost a right end first. So no answer that was
 	// decided by this right leaves after a client is told of the loss.
 	for _, p := range o.Ended {
