@@ -93,9 +93,14 @@ type group struct {
 	should node // nil: none
 	not    []node
 	at     slot
+	begun  bool
 }
 
 func (n *group) seek(s slot) slot {
+	if n.begun && n.at >= s {
+		return n.at // the parts of not are behind it already
+	}
+	n.begun = true
 	for s = n.must.seek(s); s != noSlot && n.excludes(s); {
 		s = n.must.seek(s + 1)
 	}

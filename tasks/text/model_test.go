@@ -63,7 +63,7 @@ func drawQuestion(t *rapid.T) (q question) {
 	v, w := drawWord.Draw(t, "v"), drawWord.Draw(t, "w")
 	has := slices.Contains[[]string]
 	var text string
-	switch rapid.IntRange(0, 7).Draw(t, "form") {
+	switch rapid.IntRange(0, 8).Draw(t, "form") {
 	case 0:
 		text, q.match = "", func([]string) bool { return true }
 	case 1:
@@ -79,14 +79,43 @@ func drawQuestion(t *rapid.T) (q question) {
 	case 6:
 		text = `"` + v + " " + w + `"`
 		q.match = func(words []string) bool { return strings.Contains(strings.Join(words, " "), v+" "+w) }
-	case 7: // so many words that Bleve adds their scores in another way
+	case 8:
+		text = "nested"
+	case 7: // many words
 		text = v + "* " + strings.Repeat(w+" ", 12)
 		q.match = func(words []string) bool { return has(words, v) || has(words, w) }
+	}
+	if text == "nested" {
+		text, q.match = drawNested(t, 3)
 	}
 	q.Predicate = []byte(text)
 	q.Limit = rapid.IntRange(1, 10).Draw(t, "limit")
 	q.Owner = sdk.Owner(rapid.Uint64Range(0, 4).Draw(t, "owner"))
 	return q
+}
+
+// drawNested draws a predicate with parentheses, and the function that it stands for.
+func drawNested(t *rapid.T, depth int) (string, func([]string) bool) {
+	form := rapid.IntRange(0, 6).Draw(t, "nested")
+	if depth == 0 || form == 0 {
+		w := drawWord.Draw(t, "word")
+		return w, func(words []string) bool { return slices.Contains(words, w) }
+	}
+	a, isA := drawNested(t, depth-1)
+	b, isB := drawNested(t, depth-1)
+	switch form {
+	case 1:
+		return "(" + a + ") AND (" + b + ")", func(w []string) bool { return isA(w) && isB(w) }
+	case 2:
+		return "(" + a + ") OR (" + b + ")", func(w []string) bool { return isA(w) || isB(w) }
+	case 3:
+		return "(" + a + ") AND NOT (" + b + ")", func(w []string) bool { return isA(w) && !isB(w) }
+	case 4:
+		return "-(" + a + ")", func(w []string) bool { return !isA(w) }
+	case 5:
+		return "+(" + a + ") -(" + b + ") c", func(w []string) bool { return isA(w) && !isB(w) }
+	}
+	return "(" + a + ") (" + b + ")", func(w []string) bool { return isA(w) || isB(w) }
 }
 
 // find returns the objects of the model that match, in the order of their values.

@@ -2,7 +2,8 @@ package main
 
 // node is a part of a search. It goes through the objects that it finds, in the order of their slots.
 type node interface {
-	// seek goes to the first object at or behind a slot, and returns it, or noSlot. Slots must not descend.
+	// seek goes to the first object at or behind a slot, and returns it, or noSlot. Slots must not descend. A
+	// slot before the object at which the node stands leaves it there.
 	seek(slot) slot
 
 	// score returns the score of the object at which the node stands.
