@@ -28,7 +28,7 @@ func (a *app) index() *cobra.Command {
 		Long: `An index is a Task that follows one collection and answers predicates about it. It
 runs confined, in a process of its own. The Core can build it again from the objects at any
 time, and does so if the Task breaks a rule.`,
-	}, []*cobra.Command{a.indexCreate(), a.indexList(), a.indexShow(), a.indexStats(), a.indexRetry(), a.indexRebuild(), a.indexDrop()})
+	}, []*cobra.Command{a.indexCreate(), a.indexSuggest(), a.indexList(), a.indexShow(), a.indexStats(), a.indexRetry(), a.indexRebuild(), a.indexDrop()})
 }
 
 func (a *app) indexCreate() *cobra.Command {
