@@ -18,6 +18,10 @@ const (
 	maxRunning   = 256
 	wakePart     = 16   // an index wakes when one in so many of its objects has changed
 	maxSleepers  = 1024 // queries that wait for one index
+
+	// maxSaving is the number of processes up to which parked indexes wake to save anew. These processes end
+	// soon, so they may run beside maxRunning others.
+	maxSaving = maxRunning + 128
 )
 
 // mayPark reports whether an index has nothing to do, and a shelf from which it can come back.
@@ -64,7 +68,7 @@ func (e *Engine) wake(x *index) {
 // has destroyed its blobs. It saves anew, and is parked again.
 func (e *Engine) saveParked(x *index) {
 	lacks := x.state == model.IndexParked && x.shelf.now.highest == 0 && x.c.objects.Len() > 0
-	if row := e.tasks[x.task]; lacks && row != nil && row.Shelf > 0 && len(e.instances) < maxRunning {
+	if row := e.tasks[x.task]; lacks && row != nil && row.Shelf > 0 && len(e.instances) < maxSaving {
 		e.wake(x)
 	}
 }

@@ -223,15 +223,15 @@ func TestAParkedIndexSavesAnewBesideOthers(t *testing.T) {
 	w := parked(t, 0)
 	x := w.x()
 	x.shelf.now.highest = 0
-	for i := range uint64(maxRunning) {
+	for i := range uint64(maxSaving) {
 		w.e.instances[1000+i] = x
 	}
 	if w.e.saveParked(x); x.state != model.IndexParked {
-		t.Fatalf("beside %d processes the index has state %d, want it parked", maxRunning, x.state)
+		t.Fatalf("beside %d processes the index has state %d, want it parked", maxSaving, x.state)
 	}
 	delete(w.e.instances, 1000)
 	if w.e.saveParked(x); x.state != model.IndexStarting {
-		t.Errorf("beside %d processes the index has state %d, want it to start", maxRunning-1, x.state)
+		t.Errorf("beside %d processes the index has state %d, want it to start", maxSaving-1, x.state)
 	}
 }
 
