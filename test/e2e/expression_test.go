@@ -54,52 +54,52 @@ func things(t *testing.T, admin, own *client.Client) (list []thing) {
 	return slices.DeleteFunc(list, func(o thing) bool { return o.n < 0 })
 }
 
-// question is an expression, with the answer of plain code.
-type question struct {
+// question is an expression about objects of type T, with the answer of plain code.
+type question[T any] struct {
 	client.Expression
-	finds func(*thing) bool
+	finds func(*T) bool
 }
 
-// leaf draws a leaf.
-func leaf(t *rapid.T) question {
+// aboutThings draws a leaf.
+func aboutThings(t *rapid.T) question[thing] {
 	switch rapid.SampledFrom([]string{"by_n", "by_m", "words"}).Draw(t, "index") {
 	case "by_n":
 		a := rapid.IntRange(-10, 800).Draw(t, "from")
 		b := a + rapid.IntRange(0, 800).Draw(t, "range")
-		return question{client.Leaf("by_n", fmt.Sprintf(">= %d and < %d", a, b)), func(o *thing) bool { return o.n >= a && o.n < b }}
+		return question[thing]{client.Leaf("by_n", fmt.Sprintf(">= %d and < %d", a, b)), func(o *thing) bool { return o.n >= a && o.n < b }}
 	case "by_m":
 		m := rapid.IntRange(0, 10).Draw(t, "m")
 		if rapid.Bool().Draw(t, "not") {
-			return question{client.Leaf("by_m", fmt.Sprintf("!= %d", m)), func(o *thing) bool { return o.m != m }}
+			return question[thing]{client.Leaf("by_m", fmt.Sprintf("!= %d", m)), func(o *thing) bool { return o.m != m }}
 		}
-		return question{client.Leaf("by_m", fmt.Sprintf("= %d", m)), func(o *thing) bool { return o.m == m }}
+		return question[thing]{client.Leaf("by_m", fmt.Sprintf("= %d", m)), func(o *thing) bool { return o.m == m }}
 	}
 	one, two := rapid.SampledFrom(vocabulary).Draw(t, "word"), rapid.SampledFrom(vocabulary).Draw(t, "word")
 	if rapid.Bool().Draw(t, "without") {
-		return question{client.Leaf("words", "+"+one+" -"+two), func(o *thing) bool {
+		return question[thing]{client.Leaf("words", "+"+one+" -"+two), func(o *thing) bool {
 			return slices.Contains(o.words, one) && !slices.Contains(o.words, two)
 		}}
 	}
-	return question{client.Leaf("words", one+" "+two), func(o *thing) bool {
+	return question[thing]{client.Leaf("words", one+" "+two), func(o *thing) bool {
 		return slices.Contains(o.words, one) || slices.Contains(o.words, two)
 	}}
 }
 
-// draw draws an expression of at most 9 leaves.
-func draw(t *rapid.T, depth int) question {
+// draw draws an expression of at most 8 leaves.
+func draw[T any](t *rapid.T, depth int, leaf func(*rapid.T) question[T]) question[T] {
 	kinds := []string{"leaf", "and", "or", "and not"}
 	kind := rapid.SampledFrom(kinds[:1+3*min(depth, 1)]).Draw(t, "kind")
 	if kind == "leaf" {
 		return leaf(t)
 	}
-	a, b := draw(t, depth-1), draw(t, depth-1)
+	a, b := draw(t, depth-1, leaf), draw(t, depth-1, leaf)
 	switch kind {
 	case "and":
-		return question{client.And(a.Expression, b.Expression), func(o *thing) bool { return a.finds(o) && b.finds(o) }}
+		return question[T]{client.And(a.Expression, b.Expression), func(o *T) bool { return a.finds(o) && b.finds(o) }}
 	case "or":
-		return question{client.Or(a.Expression, b.Expression), func(o *thing) bool { return a.finds(o) || b.finds(o) }}
+		return question[T]{client.Or(a.Expression, b.Expression), func(o *T) bool { return a.finds(o) || b.finds(o) }}
 	}
-	return question{client.And(a.Expression, client.Not(b.Expression)), func(o *thing) bool { return a.finds(o) && !b.finds(o) }}
+	return question[T]{client.And(a.Expression, client.Not(b.Expression)), func(o *T) bool { return a.finds(o) && !b.finds(o) }}
 }
 
 // collected returns the identities of an answer.
@@ -133,7 +133,7 @@ func TestExpressionsAgreeWithPlainCode(t *testing.T) {
 	own := s.person(admin, "own", "c", model.RightReadOwn|model.RightWrite|model.RightDelete)
 	all := things(t, admin, own)
 	rapid.Check(t, func(t *rapid.T) {
-		x := draw(t, 3)
+		x := draw(t, 3, aboutThings)
 		q := client.Query{Collection: "c", Where: x.Expression}
 		q.OrderBy = rapid.SampledFrom([]string{"", "by_n", "words"}).Draw(t, "order")
 		descending := rapid.Bool().Draw(t, "descending")
@@ -196,7 +196,7 @@ func TestExpressionsAgreeWithPlainCode(t *testing.T) {
 // deleteByExpressions deletes by random expressions, until few objects are left.
 func deleteByExpressions(t *testing.T, admin, own *client.Client, all []thing) {
 	for round := 0; len(all) > 50 && round < 200; round++ {
-		x := rapid.Custom(func(t *rapid.T) question { return draw(t, 2) }).Example(round)
+		x := rapid.Custom(func(t *rapid.T) question[thing] { return draw(t, 2, aboutThings) }).Example(round)
 		c, mine := admin, round%2 == 1
 		if mine {
 			c = own
