@@ -53,8 +53,8 @@ var (
 	indexState    = desc("index_state", "Whether an index is in this state.", "index", "state")
 	indexRestarts = desc("index_restarts_total", "How often the Task of an index was started again because of what it did.", "index")
 	indexQueue    = desc("index_queue", "Changes and questions that an index has not confirmed or answered, rounded up to a power of four.", "index")
-	indexMemory   = desc("index_memory_bytes", "Memory of an index's process, rounded up to a sixteenth of its limit.", "index")
-	indexLimit    = desc("index_memory_limit_bytes", "Memory that an index's process may take.", "index")
+	indexMemory   = desc("index_memory_bytes", "Memory of an index's processes, rounded up to a sixteenth of their limit. An index that is being upgraded has two.", "index")
+	indexLimit    = desc("index_memory_limit_bytes", "Memory that an index's processes may take.", "index")
 	indexStart    = desc("index_start_seconds", "From the last start of an index's Task until it served, rounded up to a power of two.", "index")
 	indexInfo     = desc("index_info", "What an index is called.", "index", "collection", "name")
 

@@ -28,8 +28,8 @@ type standing struct {
 	state    model.IndexState
 	restarts uint64
 	queue    uint64        // changes and questions, in steps
-	memory   uint64        // bytes, in steps; 0: the index had no process
-	limit    uint64        // bytes; 0: the index had no process
+	memory   uint64        // bytes of its processes, in steps; 0: the index had no process
+	limit    uint64        // bytes of all of them; 0: the index had no process
 	start    time.Duration // from the last start of its Task until it served, in steps; 0: it does not serve yet
 	sampled  time.Time     // when queue and memory were read
 }
@@ -38,8 +38,8 @@ type standing struct {
 type indexName struct{ collection, index string }
 
 // settle shows the indexes that the Core reported since the counters before. resident returns the
-// memory of an instance's process.
-func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, limit uint64)) {
+// memory of an index's processes.
+func (m *metrics) settle(now time.Time, resident func(index uint64) (bytes, limit uint64)) {
 	indexes := make(map[uint64]standing)
 	for _, msg := range m.coming {
 		number := uint64(msg.Index)
@@ -48,7 +48,7 @@ func (m *metrics) settle(now time.Time, resident func(instance uint64) (bytes, l
 		if now.Sub(x.sampled) >= sampleEvery {
 			x.sampled = now
 			x.queue = coarseQueue(msg.Queued)
-			bytes, limit := resident(msg.Instance)
+			bytes, limit := resident(number)
 			x.memory, x.limit = coarseMemory(bytes, limit), limit
 		}
 		if began, ok := m.began[msg.Instance]; ok && x.state == model.IndexServing {

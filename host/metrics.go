@@ -127,7 +127,7 @@ func (m *metrics) anchorFailed() {
 }
 
 // set takes the Core's counters.
-func (m *metrics) set(c hostwire.Counters, resident func(instance uint64) (bytes, limit uint64)) {
+func (m *metrics) set(c hostwire.Counters, resident func(index uint64) (bytes, limit uint64)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.settle(time.Now(), resident)

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/prometheus/procfs"
@@ -168,12 +170,13 @@ func mayLook(c *net.UnixConn) bool {
 	return err == nil && allowed
 }
 
-// processes lists the Tasks' processes.
+// processes lists the Tasks' processes, the oldest first.
 func (s *session) processes() []Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := make([]Process, 0, len(s.tasks))
-	for _, t := range s.tasks {
+	for _, instance := range slices.Sorted(maps.Keys(s.tasks)) {
+		t := s.tasks[instance]
 		used, _ := t.ProcessorTime() // 0 if it has just ended
 		list = append(list, Process{Index: t.index, PID: t.PID(), Memory: resident(t.PID()), Limit: t.limit,
 			ProcessorSeconds: used.Seconds(), Share: t.share.String()})
@@ -181,16 +184,18 @@ func (s *session) processes() []Process {
 	return list
 }
 
-// memory returns the memory that the process of an instance takes, and its limit. 0: the instance
-// has no process.
-func (s *session) memory(instance uint64) (bytes, limit uint64) {
+// memory returns the memory that the processes of an index take, and the sum of their limits. An index
+// that is being upgraded has two processes. 0: it has none.
+func (s *session) memory(index uint64) (bytes, limit uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, ok := s.tasks[instance]
-	if !ok {
-		return 0, 0
+	for _, t := range s.tasks {
+		if t.index == index {
+			bytes += resident(t.PID())
+			limit += t.limit
+		}
 	}
-	return resident(t.PID()), t.limit
+	return bytes, limit
 }
 
 // resident returns the bytes of memory that a process takes; 0: not known. For another user's

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"motte/host/sandbox"
 	"motte/internal/testutil"
 )
 
@@ -71,6 +72,33 @@ func TestProcessesAreToldByASocket(t *testing.T) {
 	stop()
 	if _, err := os.Stat(filepath.Join(dir, socketName)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the host has ended, but its socket is still there: %v", err)
+	}
+}
+
+// TestAnIndexMayHaveTwoProcesses: one serves, and its successor is built. The memory of the index is that
+// of both, and the process that serves is listed first.
+func TestAnIndexMayHaveTwoProcesses(t *testing.T) {
+	executable := filepath.Join(testutil.Executables(t), "motte-task-ordered")
+	sum, err := Measure(executable)
+	testutil.Must(t, err)
+	s := &session{tasks: make(map[uint64]*task)}
+	for instance, index := range map[uint64]uint64{3: 7, 4: 8, 5: 7} {
+		p, err := sandbox.Start(sandbox.Config{Executable: executable, Measurement: sum, Memory: 1 << 28, Index: index})
+		testutil.Must(t, err)
+		defer p.Wait()
+		defer p.Kill()
+		defer p.Channel().Close()
+		s.tasks[instance] = &task{Process: p, index: index, limit: instance << 20}
+	}
+	if bytes, limit := s.memory(7); limit != 8<<20 || bytes <= resident(s.tasks[3].PID()) {
+		t.Errorf("the index has %d bytes, and %d bytes are its limit; want those of two processes", bytes, limit)
+	}
+	if bytes, limit := s.memory(9); bytes+limit != 0 {
+		t.Errorf("an index without a process has %d bytes, and %d bytes are its limit", bytes, limit)
+	}
+	list := s.processes()
+	if len(list) != 3 || list[0].PID != s.tasks[3].PID() || list[2].PID != s.tasks[5].PID() {
+		t.Errorf("the processes are %+v; want the oldest first", list)
 	}
 }
 

@@ -231,12 +231,23 @@ func (a *app) addProcesses(ctx context.Context, v *view, dir string) error {
 		x := &v.Indexes[i]
 		for _, p := range running.Processes {
 			if x.Number != 0 && p.Index == x.Number {
-				x.Process, x.Memory, x.MemoryLimit = p.PID, p.Memory, p.Limit
-				x.ProcessorSeconds, x.Share = p.ProcessorSeconds, p.Share
+				x.add(&p)
 			}
 		}
 	}
 	return nil
+}
+
+// add adds a process of an index. The second one is that of its successor.
+func (x *indexView) add(p *host.Process) {
+	if x.Process == 0 {
+		x.Process, x.Share = p.PID, p.Share
+	} else {
+		x.Successor = p.PID
+	}
+	x.Memory += p.Memory
+	x.MemoryLimit += p.Limit
+	x.ProcessorSeconds += p.ProcessorSeconds
 }
 
 // only removes the indexes of other collections from a view.

@@ -136,7 +136,11 @@ func (x *indexView) process() []property {
 	share := map[string]string{host.WithinShare: "within its share", host.Lowered: "lowered: more than its share",
 		host.Paused: "paused: more than its share, without work"}[x.Share]
 	took := time.Duration(x.ProcessorSeconds * float64(time.Second)).Round(10 * time.Millisecond)
-	return []property{{"process", fmt.Sprint(x.Process)}, {"memory", fmt.Sprintf("%s of %s", size(x.Memory), size(x.MemoryLimit))},
+	process := fmt.Sprint(x.Process)
+	if x.Successor != 0 {
+		process += fmt.Sprint(", and its successor ", x.Successor)
+	}
+	return []property{{"process", process}, {"memory", fmt.Sprintf("%s of %s", size(x.Memory), size(x.MemoryLimit))},
 		{"processor time", fmt.Sprintf("%v, %s", took, share)}}
 }
 

@@ -91,10 +91,11 @@ type indexView struct {
 	IndexLeftBits *uint64 `json:"index_left_bits,omitempty"` // rest of the budget of all principals
 	Number        uint64  `json:"number,omitempty"`          // 0: not shown
 	Process       int     `json:"process,omitempty"`         // process number of its Task, if the server runs on this machine
-	Memory        uint64  `json:"memory,omitempty"`          // bytes that its Task takes; likewise
-	MemoryLimit   uint64  `json:"memory_limit,omitempty"`    // bytes that its Task may take; likewise
+	Successor     int     `json:"successor,omitempty"`       // process number of its successor; likewise
+	Memory        uint64  `json:"memory,omitempty"`          // bytes that its processes take; likewise
+	MemoryLimit   uint64  `json:"memory_limit,omitempty"`    // bytes that they may take; likewise
 
-	// Processor time of its Task, and what the host does about it; likewise.
+	// Processor time of its processes, and what the host does about the first; likewise.
 	ProcessorSeconds float64 `json:"processor_seconds,omitempty"`
 	Share            string  `json:"share,omitempty"` // within, lowered or paused
 
