@@ -87,7 +87,7 @@ func randomPlace(r *rand.Rand, cities []city) point {
 func TestCitiesInRegions(t *testing.T) {
 	cities, x := readCities()(t)
 	r := rand.New(rand.NewPCG(1, 2))
-	for n := range testutil.Repeats(200, 20) {
+	for n := range testutil.Repeats(150, 20) {
 		centre := randomPlace(r, cities)
 		size := math.Exp(r.Float64()*7 - 4) // 0.02 to 20 degrees
 		var predicate string

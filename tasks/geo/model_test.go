@@ -34,17 +34,18 @@ type question struct {
 
 // find returns the objects that match, by distance and value.
 func (m objectsOf) find(q *question) (ids []sdk.Identity) {
+	distances := make(map[sdk.Identity]float64)
 	for id, o := range m {
-		if q.match(o.geometry) {
-			ids = append(ids, id)
+		if !q.match(o.geometry) {
+			continue
+		}
+		ids = append(ids, id)
+		if q.distance != nil {
+			distances[id] = q.distance(o.geometry)
 		}
 	}
 	slices.SortFunc(ids, func(a, b sdk.Identity) int {
-		c := 0
-		if q.distance != nil {
-			c = cmp.Compare(q.distance(m[a].geometry), q.distance(m[b].geometry))
-		}
-		return cmp.Or(c, a.Compare(b))
+		return cmp.Or(cmp.Compare(distances[a], distances[b]), a.Compare(b))
 	})
 	return ids
 }
