@@ -13,9 +13,10 @@ import (
 type printer struct {
 	*app
 	out    *bufio.Writer
-	person bool    // standard output is a terminal
-	fields []field // parts to print instead of whole objects, or nil
-	left   int     // objects that were left out
+	person bool                     // standard output is a terminal
+	fields []field                  // parts to print instead of whole objects, or nil
+	mark   func(data []byte) []byte // puts marks into an object, or nil
+	left   int                      // objects that were left out
 }
 
 func (a *app) printer(fields []field) *printer {
@@ -36,6 +37,9 @@ func (p *printer) objects(list iter.Seq2[client.Object, error]) error {
 }
 
 func (p *printer) object(o client.Object) (err error) {
+	if p.mark != nil {
+		o.Data = p.mark(o.Data)
+	}
 	if p.fields != nil {
 		return p.parts(o)
 	}

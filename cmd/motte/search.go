@@ -15,6 +15,7 @@ import (
 type searching struct {
 	client.Query
 	ids, all, explain bool
+	highlight         bool
 	fields            []field
 	sort              []sortKey
 }
@@ -73,6 +74,7 @@ see 'motte help fields'.`,
 	f.BoolVar(&s.ids, "ids", false, "print identities instead of objects")
 	f.StringVar(&s.OrderBy, "order", "", "`INDEX` of the expression that gives the order; it has to be an ordered one")
 	f.BoolVar(&s.explain, "explain", false, "print what each index did, instead of the objects")
+	f.BoolVar(&s.highlight, "highlight", false, "put ** around the words that an index of the Task text found")
 	addFieldFlags(cmd, &s.fields, &s.sort)
 	a.offer(cmd, "order", wire.StatusIndex)
 	offerNothing(cmd, "after")
@@ -93,6 +95,10 @@ func (s *searching) read(args []string) error {
 		return usage("--ids prints identities, and --fields and --sort need the objects: give one of them")
 	case s.explain && (s.all || s.ids || s.fields != nil || s.sort != nil):
 		return usage("--explain prints no objects: leave out --all, --ids, --fields and --sort")
+	case s.highlight && (s.ids || s.explain):
+		return usage("--highlight marks words in objects, and --ids and --explain print none: give one of them")
+	case s.highlight && s.Index == "":
+		return usage("--highlight is for a search of one index: motte search COLLECTION INDEX PREDICATE --highlight")
 	case s.Index != "" && s.OrderBy != "":
 		return usage("--order is for an expression; if the index is an ordered one, it gives its order without it")
 	}
@@ -102,6 +108,11 @@ func (s *searching) read(args []string) error {
 // printSearch sends a search and prints its answer.
 func (a *app) printSearch(ctx context.Context, c *client.Client, s *searching) (err error) {
 	p := a.printer(s.fields)
+	if s.highlight {
+		if p.mark, err = newMark(ctx, c, &s.Query); err != nil {
+			return a.queryError(ctx, c, &s.Query, err)
+		}
+	}
 	page := c.SearchPage(s.Query)
 	switch {
 	case s.all && s.ids:

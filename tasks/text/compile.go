@@ -1,17 +1,6 @@
 package main
 
-import (
-	"unicode"
-	"unicode/utf8"
-
-	"motte/tasks/text/grammar"
-)
-
-// Lengths of words that may differ in one letter or two, if the configuration says so.
-const (
-	oneTypo  = 5
-	twoTypos = 9
-)
+import "motte/tasks/text/grammar"
 
 // fewCursors is the number of terms whose lists a search reads side by side. More are gathered first.
 const fewCursors = 8
@@ -118,7 +107,7 @@ func (x *search) words(w grammar.Words) node {
 		if e.Kind == grammar.Exact && x.index.stop[e.Text] {
 			continue
 		}
-		members := x.expand(e, x.edits(w, e))
+		members := x.expand(e, x.edits(&w))
 		n, count := x.anyOf(members, fields)
 		nodes = append(nodes, n)
 		rarity += x.rarity(count)
@@ -138,26 +127,11 @@ func (x *search) words(w grammar.Words) node {
 }
 
 // edits returns how many letters of a word may differ.
-func (x *search) edits(w grammar.Words, e grammar.Element) int {
-	if w.Edits > 0 {
+func (x *search) edits(w *grammar.Words) int {
+	if w.Edits > 0 || !x.index.typos || x.negations > 0 {
 		return w.Edits
 	}
-	length := utf8.RuneCountInString(e.Text)
-	if !x.index.typos || x.negations > 0 || w.Quoted || len(w.Elements) > 1 || e.Kind != grammar.Exact || length < oneTypo {
-		return 0
-	}
-	for _, r := range e.Text {
-		if !unicode.IsLetter(r) { // versions and codes
-			return 0
-		}
-	}
-	if grammar.IsDense(e.Text) {
-		return 0
-	}
-	if length < twoTypos {
-		return 1
-	}
-	return 2
+	return w.Tolerance()
 }
 
 // anyOf returns a node for a set of terms, and about how many objects it finds.

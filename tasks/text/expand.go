@@ -2,7 +2,6 @@ package main
 
 import (
 	"strings"
-	"unicode/utf8"
 
 	"motte/tasks/text/analysis"
 	"motte/tasks/text/grammar"
@@ -29,7 +28,7 @@ func (x *search) expand(e grammar.Element, edits int) (found []member) {
 		pattern := []rune(e.Text[fixed:])
 		x.begins(e.Text[:fixed], func(n number) {
 			t := &d.terms[n]
-			if !t.dense && x.fits(t.text[fixed:], pattern) {
+			if !t.dense && analysis.Fits(t.text[fixed:], pattern, x.step) {
 				found = append(found, member{n, 1})
 			}
 		})
@@ -81,34 +80,4 @@ func (x *search) begins(prefix string, visit func(number)) {
 		visit(n)
 		return x.step(1)
 	})
-}
-
-// fits reports whether a text fits a pattern. It goes back to the last "*" only, so it takes at most the
-// product of the lengths in steps.
-func (x *search) fits(text string, pattern []rune) bool {
-	at, star, from := 0, -1, ""
-	for text != "" {
-		r, size := utf8.DecodeRuneInString(text)
-		switch {
-		case at < len(pattern) && pattern[at] == analysis.AnyText:
-			star, from = at, text
-			at++
-			continue
-		case at < len(pattern) && (pattern[at] == r || pattern[at] == analysis.AnyChar && r >= ' '):
-			at, text = at+1, text[size:]
-		case star >= 0:
-			_, size := utf8.DecodeRuneInString(from)
-			from = from[size:]
-			at, text = star+1, from
-		default:
-			return false
-		}
-		if !x.step(1) {
-			return false
-		}
-	}
-	for at < len(pattern) && pattern[at] == analysis.AnyText {
-		at++
-	}
-	return at == len(pattern)
 }

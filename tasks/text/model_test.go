@@ -91,6 +91,13 @@ func drawQuestion(t *rapid.T) (q question) {
 	q.Predicate = []byte(text)
 	q.Limit = rapid.IntRange(1, 10).Draw(t, "limit")
 	q.Owner = sdk.Owner(rapid.Uint64Range(0, 4).Draw(t, "owner"))
+	if rapid.IntRange(0, 2).Draw(t, "candidates") == 0 {
+		for range rapid.IntRange(1, 20).Draw(t, "within") {
+			q.Within = append(q.Within, drawIdentity(t))
+		}
+		slices.SortFunc(q.Within, compare)
+		q.Within = slices.Compact(q.Within)
+	}
 	return q
 }
 
@@ -121,7 +128,7 @@ func drawNested(t *rapid.T, depth int) (string, func([]string) bool) {
 // find returns the objects of the model that match, in the order of their values.
 func (m textsOf) find(q *question) (ids []sdk.Identity) {
 	for id, d := range m {
-		if q.match(d.words) && (q.Owner == sdk.AllOwners || q.Owner == d.owner) {
+		if q.match(d.words) && q.Wants(d.owner) && (len(q.Within) == 0 || slices.Contains(q.Within, id)) {
 			ids = append(ids, id)
 		}
 	}

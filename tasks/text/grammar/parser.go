@@ -6,13 +6,16 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"motte/sdk/pointer"
 	"motte/tasks/text/analysis"
 )
 
-// Dialect is what a predicate depends on besides its text.
+// Dialect is what a predicate and its answer depend on besides its text. Parse needs Fields and Language.
 type Dialect struct {
 	Fields   []string // that a predicate may name; nil: not known, so that any name is accepted
 	Language analysis.Language
+	Typos    bool              // long words may differ in letters
+	Paths    []pointer.Pointer // where the fields are; nil: not known. A nil path is the whole input
 }
 
 // Parse parses a predicate. The error is an [*Error].

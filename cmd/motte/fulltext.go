@@ -8,6 +8,7 @@ import (
 
 	"motte/client"
 	"motte/tasks/text/grammar"
+	"motte/tasks/text/highlight"
 )
 
 // textTask is the Task whose predicates the command can parse.
@@ -16,25 +17,14 @@ const textTask = "text"
 // textFault says where the predicate of an index of the Task text is wrong, and of which index it is. A Task gives no reason, so
 // the command parses the predicate itself. The fault is empty if the command finds no fault.
 func textFault(ctx context.Context, c *client.Client, q *client.Query) (index, fault string) {
-	status, err := c.Status(ctx)
-	if err != nil {
-		return "", ""
-	}
-	isText := make(map[string]bool)
-	for _, x := range status.Indexes {
-		isText[x.Index] = isText[x.Index] || x.Collection == q.Collection && x.Task == textTask
-	}
 	where := q.Where
 	if q.Index != "" {
 		where = client.Leaf(q.Index, q.Predicate)
 	}
 	for index, predicate := range where.Leaves() {
-		if !isText[index] {
+		d, ok := dialect(ctx, c, q.Collection, index)
+		if !ok {
 			continue
-		}
-		var d grammar.Dialect
-		if configuration, err := c.Configuration(ctx, q.Collection, index); err == nil {
-			d = grammar.DialectOf(configuration)
 		}
 		var wrong *grammar.Error
 		if _, err := d.Parse(predicate); errors.As(err, &wrong) {
@@ -42,6 +32,38 @@ func textFault(ctx context.Context, c *client.Client, q *client.Query) (index, f
 		}
 	}
 	return "", ""
+}
+
+// dialect returns the dialect of an index, and whether it is of the Task text.
+func dialect(ctx context.Context, c *client.Client, collection, index string) (d grammar.Dialect, ok bool) {
+	status, err := c.Status(ctx)
+	if err != nil {
+		return d, false
+	}
+	for _, x := range status.Indexes {
+		if x.Collection != collection || x.Index != index || x.Task != textTask {
+			continue
+		}
+		configuration, err := c.Configuration(ctx, collection, index)
+		if err != nil {
+			return d, true // only administrators of the collection may read it
+		}
+		return grammar.DialectOf(configuration), true
+	}
+	return d, false
+}
+
+// newMark returns a function that puts marks around the words that a search finds.
+func newMark(ctx context.Context, c *client.Client, q *client.Query) (func(data []byte) []byte, error) {
+	d, ok := dialect(ctx, c, q.Collection, q.Index)
+	if !ok {
+		return nil, usage("--highlight is for indexes of the Task %s", textTask)
+	}
+	h, err := highlight.New(d, q.Predicate)
+	if err != nil {
+		return nil, client.ErrQueryRefused
+	}
+	return func(data []byte) []byte { return h.Object(data, "**", "**") }, nil
 }
 
 // place names the place of a fault for a person.
