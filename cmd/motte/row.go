@@ -10,6 +10,8 @@ import (
 
 	"motte/client"
 	"motte/core/model"
+	"motte/host"
+	"motte/host/sandbox"
 	"motte/taskpkg/manifest"
 )
 
@@ -80,6 +82,17 @@ func (r *rowFlags) apply(row *model.Row, given func(flag string) bool) (err erro
 		row.Shelf = uint64(r.shelf)
 	}
 	return nil
+}
+
+// measure checks and measures the executable, if there is one.
+func (r *rowFlags) measure() (measurement [32]byte, err error) {
+	if r.file == "" {
+		return measurement, nil
+	}
+	if err := sandbox.CheckExecutable(r.file); err != nil {
+		return measurement, err
+	}
+	return host.Measure(r.file)
 }
 
 func operationsText(bits uint8) string { return strings.Join(manifest.OperationNames(bits), ",") }

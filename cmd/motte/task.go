@@ -8,12 +8,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"motte/client"
 	"motte/client/frames"
 	"motte/core/model"
-	"motte/host"
-	"motte/host/sandbox"
 	"motte/tasks"
 )
 
@@ -73,23 +72,20 @@ accepts from it. The server finds the executable by its SHA-256: as motte-task-N
 motte, or in a directory that 'motte serve --task-dir' names. The executable must be linked
 statically, for this machine's processor.
 
-A Task that is registered again keeps each setting that no flag changes. Its indexes change to
-the new executable or row one after the other, and serve meanwhile. The command does not wait for
-them: 'motte task upgrade' does.`,
+A Task that is registered again keeps each setting that no flag changes, and without --file its
+executable. Its indexes change to the new executable or row one after the other, and serve
+meanwhile. The command does not wait for them: 'motte task upgrade' does.`,
 		Example: `  motte task register near --file motte-task-near --deadline 2s --max-results 1000
-  motte task register near --file motte-task-near --leak-budget 100000 --index-leak-budget 1000000`,
+  motte task register near --leak-budget 100000 --index-leak-budget 1000000`,
 	}, func(ctx context.Context, args []string) error {
 		given := func(flag string) bool { return cmd.Flags().Changed(flag) }
-		if settings.file == "" {
-			return usage("--file is missing: the Task's executable")
+		if !anyGiven(cmd.LocalNonPersistentFlags()) {
+			return usage("--file is missing: the Task's executable; or give a flag that changes the row of a registered Task")
 		}
 		if err := settings.apply(&model.Row{}, given); err != nil { // report mistakes before any request is sent
 			return err
 		}
-		if err := sandbox.CheckExecutable(settings.file); err != nil {
-			return err
-		}
-		measurement, err := host.Measure(settings.file)
+		measurement, err := settings.measure()
 		if err != nil {
 			return err
 		}
@@ -102,17 +98,21 @@ them: 'motte task upgrade' does.`,
 		if err != nil {
 			return err
 		}
-		row.Measurement = measurement
+		if settings.file != "" {
+			row.Measurement = measurement
+		} else if row.Measurement == [32]byte{} {
+			return usage("task %s is not registered, and --file is missing: its executable", args[0])
+		}
 		if err := settings.apply(&row, given); err != nil {
 			return err
 		}
 		if err := c.RegisterTask(ctx, args[0], row); err != nil {
 			return fmt.Errorf("task %s: %w", args[0], err)
 		}
-		return a.done(newTask(args[0], &row), "Task %s is registered: SHA-256 %x.", args[0], measurement)
+		return a.done(newTask(args[0], &row), "Task %s is registered: SHA-256 %x.", args[0], row.Measurement)
 	})
 	f := cmd.Flags()
-	f.StringVar(&settings.file, "file", "", "the Task's executable `FILE`")
+	f.StringVar(&settings.file, "file", "", "the Task's executable `FILE`; a registered Task can keep the one it has")
 	f.StringVar(&settings.operations, "operations", settings.operations, "`LIST` of the operations that it may answer, with commas")
 	f.StringVar(&settings.dataType, "type", settings.dataType, "data `TYPE` of its inputs; any: each index sets its type")
 	f.BoolVar(&settings.ordered, "ordered", false, "an index may keep its order")
@@ -126,7 +126,14 @@ them: 'motte task upgrade' does.`,
 	return cmd
 }
 
-// registered returns the row of a registered Task, or the default row of a new Task.
+// anyGiven reports whether any of these flags was given.
+func anyGiven(flags *pflag.FlagSet) (any bool) {
+	flags.VisitAll(func(f *pflag.Flag) { any = any || f.Changed })
+	return any
+}
+
+// registered returns the row of a registered Task, or the default row of a new Task. The latter has no
+// measurement.
 func registered(ctx context.Context, c *client.Client, task string) (model.Row, error) {
 	status, err := c.Status(ctx)
 	if err != nil {
