@@ -83,6 +83,9 @@ func (e *Engine) nextRound(s *search) bool {
 	}
 	s.rounds++
 	s.ask = min(x.row.MaxResults, s.ask*roundGrowth)
+	if s == s.q.ranks && s.rounds == maxRounds-1 { // the candidates lie far behind in the order
+		s.ask = x.row.MaxResults
+	}
 	s.after, s.named, s.more = s.last, 0, false
 	d := &delivery{kind: taskwire.Search, search: s}
 	x.queue = slices.Insert(x.queue, 0, d) // before the changes that it holds back
