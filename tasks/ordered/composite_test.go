@@ -254,6 +254,7 @@ func TestCitiesAgreeWithPlainCode(t *testing.T) {
 		t.Skip("it takes seconds")
 	}
 	inputs := realdata.Cities(t)
+	inputs = inputs[:len(inputs)/3] // enough, in a third of the time
 	x := &index{}
 	options := `{"keys":[{"path":"/country","type":"string"},{"path":"/lat","type":"float64","descending":true},{"path":"/name","type":"string","fold":true}]}`
 	if err := x.Configure(sdk.Config{Ordered: true, Options: []byte(options)}); err != nil {

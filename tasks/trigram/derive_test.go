@@ -41,7 +41,7 @@ func (n *need) holds(trigrams []trigram) bool {
 	return true
 }
 
-// TestNeedHoldsForAllThatMatch tries thousands of expressions on all short texts of a, b and B. The need
+// TestNeedHoldsForAllThatMatch tries many expressions on all short texts of a, b and B. The need
 // must hold for each text that matches. On the other hand it must hold for few others, on average.
 func TestNeedHoldsForAllThatMatch(t *testing.T) {
 	samples := []string{""}
@@ -56,7 +56,7 @@ func TestNeedHoldsForAllThatMatch(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	candidates, matching := 0, 0
-	for range 4000 {
+	for range 700 {
 		text := randomExpression(r, 4)
 		parsed, err := syntax.Parse(text, syntax.Perl)
 		if err != nil {
