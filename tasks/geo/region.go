@@ -141,38 +141,6 @@ func (r *region) isAround(s *shape, w *work) bool {
 	return false
 }
 
-// relateCost is how many steps the library takes for each vertex.
-const relateCost = 64
-
-// covers reports whether the region has all points of a shape that is not a point.
-func (r *region) covers(s *shape, w *work) bool {
-	switch {
-	case !r.box.covers(s.box):
-		return false
-	case r.isBox:
-		return true
-	}
-	touches := false
-	inside := s.edges(func(e edge) bool {
-		return r.holdsHere(e.a, w) && r.holdsHere(e.b, w) && r.near(e.box(), w, func(f edge) bool {
-			c := e.meets(f)
-			touches = touches || c == touch
-			return c != crossed
-		})
-	})
-	switch {
-	case !inside:
-		return false
-	case !touches:
-		return !r.isAround(s, w) // a hole of the region, or a gap
-	}
-	if !w.spend((s.vertices + r.vertices) * relateCost) {
-		return false
-	}
-	covered, err := geom.CoveredBy(s.geometry, r.geometry)
-	return err == nil && covered
-}
-
 // relation is how a cell lies to a region.
 type relation int
 

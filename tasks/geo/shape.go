@@ -133,18 +133,23 @@ func (s *shape) edges(f func(edge) bool) bool {
 
 // holds reports whether an area has a point, also at its edge.
 func (s *shape) holds(p point, w *work) bool {
+	inside, on := s.locate(p, w)
+	return inside || on
+}
+
+// locate reports whether a point is inside an area, and whether it is on its edge.
+func (s *shape) locate(p point, w *work) (inside, on bool) {
 	if !s.area || !s.box.overlaps(box{p, p}) {
-		return false
+		return false, false
 	}
 	w.spend(s.vertices)
-	inside, on := false, false
 	s.edges(func(e edge) bool {
 		var crosses bool
 		crosses, on = e.test(p)
 		inside = inside != crosses
 		return !on
 	})
-	return inside || on
+	return inside && !on, on
 }
 
 // distance returns the distance from p to the shape in metres, with an error of lineTolerance, or
