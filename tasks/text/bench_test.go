@@ -117,11 +117,13 @@ func BenchmarkSearch(b *testing.B) {
 		} {
 			b.Run(fmt.Sprintf("ordered=%v/%s", ordered, q.name), func(b *testing.B) {
 				q.query.Predicate, q.query.Limit = []byte(q.predicate), 10
+				began := processorTime(b)
 				for b.Loop() {
 					if _, _, err := sdktest.Page(x, q.query); err != nil && err != sdk.ErrGone {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(float64((processorTime(b)-began).Microseconds())/float64(b.N), "cpu-µs/op")
 			})
 		}
 	}
