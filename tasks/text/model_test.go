@@ -305,7 +305,7 @@ func TestPagesOfRankedAnswers(t *testing.T) {
 }
 
 // scoresOf returns the score of each object that a ranked answer has.
-func scoresOf(t *rapid.T, x *index, q *question) map[sdk.Identity]float64 {
+func scoresOf(t rapid.TB, x *index, q *question) map[sdk.Identity]float64 {
 	d := grammar.Dialect{}
 	predicate, err := d.Parse(string(q.Predicate))
 	if err != nil {
