@@ -17,6 +17,7 @@ type index struct {
 	fields   []field
 	objects  inverted.Objects[texts]
 	postings map[trigram]*inverted.Set
+	restore  bool // the postings are not made until Restored
 	scan     scanner
 }
 
@@ -63,18 +64,28 @@ func (x *index) drop(v sdk.Value) {
 	if !ok {
 		return
 	}
+	if !x.restore {
+		x.unpost(n)
+	}
+	x.objects.Remove(n)
+}
+
+// unpost takes an object from the sets of its trigrams.
+func (x *index) unpost(n inverted.Number) {
 	for _, t := range x.scan.trigrams(x.objects.At(n).Data) {
 		set := x.postings[t]
 		if set.Remove(n); set.Len() == 0 {
 			delete(x.postings, t)
 		}
 	}
-	x.objects.Remove(n)
 }
 
 // hold holds an object, whose value is not held.
 func (x *index) hold(id sdk.Identity, owner sdk.Owner, t texts) {
 	n := x.objects.Add(inverted.Object[texts]{ID: id, Owner: owner, Data: t})
+	if x.restore {
+		return
+	}
 	for _, t := range x.scan.trigrams(t) {
 		set := x.postings[t]
 		if set == nil {

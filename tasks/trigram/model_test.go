@@ -291,7 +291,12 @@ func restarted(t *rapid.T, x *index, m held) *index {
 		if !ok || e.Identity != id || e.Owner != m[id].owner || !next.Restore(e) {
 			t.Fatalf("the entry of %x is %+v, %v; want one of the owner %d that is restored", id, e, ok, m[id].owner)
 		}
+		if rapid.IntRange(0, 9).Draw(t, "removed") == 0 {
+			next.Apply([]sdk.Change{{Identity: id, Remove: true}})
+			delete(m, id)
+		}
 	}
+	next.Restored()
 	return next
 }
 
@@ -366,7 +371,9 @@ func FuzzInput(f *testing.F) {
 			x.Apply([]sdk.Change{{Identity: sdktest.ID(1), Owner: 1, Input: input}})
 			if e, ok := x.Entry(sdktest.ID(1).Value()); ok {
 				again := newIndex(t, options)
-				if !again.Restore(e) || len(again.postings) != len(x.postings) {
+				restored := again.Restore(e)
+				again.Restored()
+				if !restored || len(again.postings) != len(x.postings) {
 					t.Fatalf("the entry %x of %q has %d trigrams when it is restored, want %d", e.Data, input, len(again.postings), len(x.postings))
 				}
 			}
@@ -386,6 +393,7 @@ func FuzzRestore(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		x := newIndex(t, modelOptions)
 		restored := x.Restore(sdk.Entry{Identity: sdktest.ID(1), Owner: 2, Data: data})
+		x.Restored()
 		e, ok := x.Entry(sdktest.ID(1).Value())
 		if ok != restored || ok && (e.Identity != sdktest.ID(1) || e.Owner != 2 || string(e.Data) != string(data)) {
 			t.Fatalf("restored: %v; then the entry is %+v, %v", restored, e, ok)

@@ -211,6 +211,7 @@ func BenchmarkPackages(b *testing.B) {
 				e, _ := x.Entry(sdktest.ID(n).Value())
 				again.Restore(e)
 			}
+			again.Restored()
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(lines)), "ns/object")
 	})

@@ -31,6 +31,18 @@ func TestSetAgreesWithAMap(t *testing.T) {
 				s.Add(n)
 				m[n] = true
 			},
+			"append": func(t *rapid.T) {
+				last := int64(-1)
+				for n := range m {
+					last = max(last, int64(n))
+				}
+				var numbers []uint32
+				for n := uint32(last + 1); n <= 60 && rapid.Bool().Draw(t, "more"); n++ {
+					numbers = append(numbers, n)
+					m[n] = true
+				}
+				s.Append(numbers)
+			},
 			"remove": func(t *rapid.T) {
 				n := rapid.Uint32Range(0, 60).Draw(t, "n")
 				s.Remove(n)

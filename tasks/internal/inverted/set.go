@@ -21,13 +21,22 @@ type Set struct {
 }
 
 // NewSet returns the set of some numbers, which ascend.
-func NewSet(numbers []Number) Set {
-	if len(numbers) <= mostFew {
-		return Set{few: slices.Clone(numbers)}
+func NewSet(numbers []Number) (s Set) {
+	s.Append(numbers)
+	return s
+}
+
+// Append adds numbers, which ascend and are larger than all members.
+func (s *Set) Append(numbers []Number) {
+	if s.many == nil && len(s.few)+len(numbers) <= mostFew {
+		s.few = append(s.few, numbers...)
+		return
 	}
-	many := roaring.New()
-	many.AddMany(numbers)
-	return Set{many: many}
+	if s.many == nil {
+		s.many = roaring.BitmapOf(s.few...)
+		s.few = nil
+	}
+	s.many.AddMany(numbers)
 }
 
 // Len returns the number of members.
