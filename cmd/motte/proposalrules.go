@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // maxProposedFields bounds the fields of one proposed index.
 const maxProposedFields = 16
+
+// minColumns is the number of columns from which on a table is proposed.
+const minColumns = 3
 
 // categories proposes one filter over all members with few values.
 func (p *proposer) categories() {
@@ -130,6 +134,55 @@ func (p *proposer) texts() {
 	parts := named(p.pick(func(m *member) bool { return m.isShort() && !m.isCategory() && m.bytes >= partBytes*m.strings }))
 	if len(parts) > 0 {
 		p.add("trigram", "parts", config{{"fields", pointers(parts)}}, false, "values of some length in %s: parts of them, regular expressions", shown(parts))
+	}
+}
+
+// sqlWords are the words that the Task sql does not take for the name of a column.
+var sqlWords = strings.Fields("and or not in is null isnull notnull between like escape true false collate nocase binary case when then else " +
+	"end order by asc desc nulls first last coalesce ifnull iif instant instr length lower nullif round sign substr trim typeof upper")
+
+// sqlName is a name of a column that the Task sql accepts.
+var sqlName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// sqlType returns the type of a column for a member. It is empty if the values of the sample are not all of one type, since sql
+// refuses an object with another.
+func (m *member) sqlType() string {
+	switch {
+	case m.lists > 0 || m.scalars != m.objects || m.scalars == 0:
+		return ""
+	case m.times == m.scalars:
+		return "time"
+	case m.strings == m.scalars && !m.isText() && m.bytes < textBytes/4*m.strings:
+		return "text"
+	case m.integers == m.scalars:
+		return "integer"
+	case m.numbers == m.scalars:
+		return "real"
+	case m.booleans == m.scalars:
+		return "boolean"
+	}
+	return ""
+}
+
+// table proposes one table of all members with one type.
+func (p *proposer) table() {
+	var columns []config
+	var list []*member
+	seen := make(map[string]bool)
+	for _, m := range p.pick(func(m *member) bool { return m.sqlType() != "" }) {
+		name := strings.ToLower(m.last())
+		if seen[name] || !sqlName.MatchString(name) || slices.Contains(sqlWords, name) || len(columns) == maxProposedFields {
+			continue
+		}
+		seen[name] = true
+		c := config{{"name", name}, {"path", m.pointer}, {"type", m.sqlType()}}
+		if !m.isCategory() {
+			c = append(c, setting{"index", true})
+		}
+		columns, list = append(columns, c), append(list, m)
+	}
+	if len(columns) >= minColumns {
+		p.add("sql", "cols", config{{"columns", columns}}, true, "values of one type each in %s: conditions over several of them, any order", shown(list))
 	}
 }
 

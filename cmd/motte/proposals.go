@@ -68,6 +68,7 @@ func (s *sample) proposals(collection string, total uint64, registered, used map
 	p.places()
 	p.series()
 	p.texts()
+	p.table()
 	p.whole(total)
 	return p.list
 }

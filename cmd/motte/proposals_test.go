@@ -58,6 +58,8 @@ func TestProposals(t *testing.T) {
 		{`{"where":{"type":"Point","coordinates":[{n},4]}}`, `where geo {"path":"/where"}`},
 		{`{"at":{"Latitude":{n}.5e-1,"lon":{n}}}`, `place geo {"lat":"/at/Latitude","lng":"/at/lon"}`},
 		{`{"t":"2024-05-01T12:{60}:00.{n}Z","sensor":{3},"v":{n}.25}`, `series series {"time":"/t","series":["/sensor"],"value":"/v"}`},
+		{`{"b":{n}.5,"Order":{n},"c":{"d":"x{3}","e":"2024-05-01T12:{60}:00Z"},"l":[{n}],"ok":true}`, `cols sql {"columns":[{"name":"b","path":"/b","type":"real","index":true},` +
+			`{"name":"d","path":"/c/d","type":"text"},{"name":"e","path":"/c/e","type":"time","index":true},{"name":"ok","path":"/ok","type":"boolean"}]}`},
 		{"\x89PNG\r\n\x1a\n{n}", `similar image null`},
 		{"a text, number {n}", `words text null`},
 		{`{"a":{n}}`, `any scan null`},
