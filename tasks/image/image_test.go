@@ -32,9 +32,14 @@ func TestTheSamePictureIsFound(t *testing.T) {
 			moved.Set(7+x, 5+y, scene(1, 64, 64).At(x, y))
 		}
 	}
-	paletted := asGIF(t, scene(1, 240, 180), scene(2, 240, 180))
+	paletted := asGIF(t, scene(1, 120, 90), scene(2, 120, 90))
+	x := &index{}
+	testutil.Must(t, x.Configure(sdk.Config{}))
+	for n := range 20 {
+		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Owner: 1, Input: asPNG(t, scene(uint64(n), 120, 90))}})
+	}
 	for name, file := range map[string][]byte{
-		"large PNG":           asPNG(t, scene(1, 900, 700)),
+		"large PNG":           asPNG(t, scene(1, 450, 350)),
 		"small PNG":           asPNG(t, scene(1, 40, 30)),
 		"JPEG":                asJPEG(t, scene(1, 300, 200), 40),
 		"small JPEG":          asJPEG(t, scene(1, 64, 64), 70),
@@ -43,11 +48,6 @@ func TestTheSamePictureIsFound(t *testing.T) {
 		"lossy WebP":          read("scene.webp"),
 		"small lossless WebP": read("lossless.webp"),
 	} {
-		x := &index{}
-		testutil.Must(t, x.Configure(sdk.Config{}))
-		for n := range 20 {
-			x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Owner: 1, Input: asPNG(t, scene(uint64(n), 240, 180))}})
-		}
 		p := fmt.Sprintf("similar %q", base64.StdEncoding.EncodeToString(file))
 		found, more, err := sdktest.Page(x, sdk.Query{Predicate: []byte(p), Limit: 10})
 		if err != nil || more || len(found) != 1 || found[0] != sdktest.ID(1) {

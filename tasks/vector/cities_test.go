@@ -20,10 +20,11 @@ func TestCitiesAgreeWithPlainCode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("this test links many vectors")
 	}
-	const count, asked = 21_000, 200
+	const count, asked = 4000, 200
 	cities := realdata.Cities(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	x := configured(t, `{"path":"","dimensions":3,"metric":"l2","m":8,"ef_construction":32}`)
+	x.exactBelow = count / 2
 	var points [][]float32
 	for n := range count {
 		v := ball(t, cities[r.IntN(len(cities))])

@@ -54,6 +54,7 @@ func (g *graph) replace(from slot, near []slot, layer int) {
 		return n == from || g.isHub(n, layer) || slices.Contains(g.out(from, layer), n)
 	})
 	chosen, sorted := g.candidates(from, g.out(from, layer)), g.candidates(from, list)
+	sorted = sorted[:min(len(sorted), g.capacity(layer))]
 	added := 0
 	for _, c := range sorted {
 		if added == newLinks || g.isFull(from, layer) {
