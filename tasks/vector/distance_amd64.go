@@ -26,8 +26,8 @@ const (
 	maxLines = 8
 )
 
-// prefetch loads the beginning of a vector into the cache.
-func prefetch[T float32 | uint8](v []T) {
+// prefetch loads the beginning of a vector, or of links, into the cache.
+func prefetch[T float32 | uint8 | slot](v []T) {
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(v)))
 	size := min(uintptr(len(v))*unsafe.Sizeof(v[0]), lineSize*maxLines)
 	for n := uintptr(0); n < size; n += lineSize {

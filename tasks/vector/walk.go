@@ -76,6 +76,9 @@ func (g *graph) search(p *point, starts []candidate, ef, layer int) []candidate 
 				w.list = append(w.list, n)
 			}
 		}
+		if layer == 0 && at+1 < len(w.found) {
+			prefetch(g.base.at(w.found[at+1].n)) // it is often the next
+		}
 		w.far = slices.Grow(w.far[:0], len(w.list))[:len(w.list)]
 		g.vectors.distances(p, w.list, w.far)
 		for i, n := range w.list {
