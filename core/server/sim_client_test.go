@@ -533,13 +533,18 @@ func (s *sim) deleted(q *simRequest, h *wire.ReplyHeader, wrong func(string, ...
 	if h.Count == 0 {
 		return
 	}
+	var from *simGroup
 	for _, g := range s.model.groups {
 		if g.open && g.where && g.first > q.durable && g.last <= s.model.durable && len(g.records) == int(h.Count) && s.model.explainsWhere(q, g.records, s.hostile) {
-			g.open = false
-			return
+			if from == nil || from.other && !g.other {
+				from = g
+			}
 		}
 	}
-	wrong("%d objects are said to be deleted, and are not", h.Count)
+	if from == nil {
+		wrong("%d objects are said to be deleted, and are not", h.Count)
+	}
+	from.open = false
 }
 
 // randomRequest sends a random request.

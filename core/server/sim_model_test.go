@@ -50,6 +50,7 @@ type simGroup struct {
 	request     *simRequest // request that caused the group; nil: unknown, or none
 	open        bool        // the group belongs to a request that is not known yet
 	where       bool        // the group may be from a DELETE by predicate
+	other       bool        // the group may be from another request
 }
 
 // simCatalogue is the catalogue as of an LSN.

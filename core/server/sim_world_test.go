@@ -404,9 +404,8 @@ func (s *sim) explain(n *simGroup, g seglog.Group) {
 	}
 	for _, q := range s.asked {
 		if q.group == nil && q.changes() && s.model.explains(q, g) {
-			if q.unique {
+			if n.other = true; q.unique {
 				q.group, n.request, n.open = n, q, false
-				return
 			}
 			return
 		}
