@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// maxStrings bounds the strings of a set. With more, the rest of the pattern decides.
-const maxStrings = 64
+// maxStrings bounds the strings of a set, so that two digits are known. With more strings, the rest of
+// the pattern decides.
+const maxStrings = 128
 
 // facts is what is known of the texts that a part of a regular expression matches. All strings are
 // folded. So the facts hold for both cases of each letter.
@@ -56,27 +57,30 @@ func (f facts) opened() facts {
 const edge = 2
 
 // starts returns the starts of texts, of the greatest length with which they are at most maxStrings.
-func starts(texts []string) []string {
-	return edges(texts, func(s string, n int) string { return s[:min(len(s), n)] })
-}
+func starts(texts []string) []string { return edges(texts, cutStart) }
 
 // ends returns the ends of texts, likewise.
-func ends(texts []string) []string {
-	return edges(texts, func(s string, n int) string { return s[len(s)-min(len(s), n):] })
-}
+func ends(texts []string) []string { return edges(texts, cutEnd) }
+
+func cutStart(s string, n int) string { return s[:min(len(s), n)] }
+func cutEnd(s string, n int) string   { return s[len(s)-min(len(s), n):] }
 
 func edges(texts []string, cut func(s string, n int) string) []string {
 	for n := edge; n > 0; n-- {
-		var list []string
-		for _, s := range texts {
-			list = append(list, cut(s, n))
-		}
-		slices.Sort(list)
-		if list = slices.Compact(list); len(list) <= maxStrings {
+		if list := cutAll(texts, n, cut); len(list) <= maxStrings {
 			return list
 		}
 	}
 	return []string{""}
+}
+
+// cutAll returns the distinct edges of texts, of at most n bytes.
+func cutAll(texts []string, n int, cut func(s string, n int) string) (list []string) {
+	for _, s := range texts {
+		list = append(list, cut(s, n))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 // derive returns the facts of a simplified regular expression.
@@ -149,6 +153,7 @@ func concat(a, b facts) facts {
 	}
 	across, ok := product(left, right)
 	if !ok {
+		f.need = both(f.need, needAcross(left, right))
 		return f
 	}
 	f.need = both(f.need, needOfOne(across))
@@ -159,6 +164,18 @@ func concat(a, b facts) facts {
 		f.ends = ends(across)
 	}
 	return f
+}
+
+// needAcross returns the need of texts in which an end is followed by a start. If these are too many to
+// combine, fewer bytes of them may not be. A trigram across both has two bytes of one of them.
+func needAcross(ends, starts []string) (n need) {
+	for left := 1; left <= edge; left++ {
+		short := cutAll(ends, left, cutEnd)
+		if across, ok := product(short, cutAll(starts, edge+1-left, cutStart)); ok {
+			n = both(n, needOfOne(across))
+		}
+	}
+	return n
 }
 
 // product returns each string of a with each of b behind it, unless these are too many.

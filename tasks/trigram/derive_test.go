@@ -82,6 +82,46 @@ func TestNeedHoldsForAllThatMatch(t *testing.T) {
 	}
 }
 
+// TestManyStringsAreCut: expressions of which the parts have more strings than are combined still find all
+// texts that match, and compare few others.
+func TestManyStringsAreCut(t *testing.T) {
+	var samples []string
+	for n := range 2000 {
+		samples = append(samples, fmt.Sprintf("%03dx%03d %c%c-%x", n/2, 999-n/2, 'a'+n%26, 'z'-n%25, n*7919))
+	}
+	samples = append(samples, "12x345", "123x45", "1234567", "123 x 456")
+	x := newIndex(t, "")
+	for n, s := range samples {
+		x.hold(sdktest.ID(n), 1, texts{}.add(0, []byte(s)))
+	}
+	for expression, most := range map[string]uint64{
+		`[0-9]{3}x[0-9]{3}`:       2002,
+		`[0-9]{3}x99[0-9]{3}`:     20,
+		`[0-4]{2}5x[0-9]{3}`:      400,
+		`[a-z]{2}-[0-9a-f]{2}`:    2004, // nothing is known
+		`[a-f][s-z]-[0-9a-f]{2}0`: 700,
+		`x[0-9]{2}7 [a-c]`:        400,
+	} {
+		parsed, err := syntax.Parse(expression, syntax.Perl)
+		if err != nil {
+			t.Fatal(err)
+		}
+		need := needOfExpression(parsed.Simplify())
+		run := evaluation{index: x, work: maxWork}
+		candidates := need.find(&run, x.objects.All())
+		re := regexp.MustCompile(expression)
+		for n, s := range samples {
+			at, _ := x.objects.Find(sdktest.ID(n).Value())
+			if re.MatchString(s) && !candidates.Contains(at) {
+				t.Fatalf("/%s/ matches %q, which is no candidate", expression, s)
+			}
+		}
+		if n := candidates.GetCardinality(); n > most {
+			t.Errorf("/%s/ has %d candidates, want at most %d", expression, n, most)
+		}
+	}
+}
+
 // TestNeedOfCommonExpressions: what is known of expressions that users write. The numbers are those of the
 // objects of an index of 1000 texts that are compared with the expression.
 func TestNeedOfCommonExpressions(t *testing.T) {
