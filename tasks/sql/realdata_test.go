@@ -66,11 +66,14 @@ func realPredicate(r *rand.Rand, all []realdata.Package, depth int) (string, fun
 func packages(tb testing.TB, step int) (inputs [][]byte, all []realdata.Package) {
 	tb.Helper()
 	for n, input := range realdata.Packages(tb) {
+		if n%step != 0 {
+			continue
+		}
 		var p realdata.Package
 		if err := json.Unmarshal(input, &p); err != nil {
 			tb.Fatal(err)
 		}
-		if n%step == 0 && p.Section != "" && p.Size > 0 && p.Priority != "" {
+		if p.Section != "" && p.Size > 0 && p.Priority != "" {
 			inputs, all = append(inputs, input), append(all, p)
 		}
 	}

@@ -155,7 +155,7 @@ func TestDeepPredicates(t *testing.T) {
 		{"age > name and ", "1", ""}, {"age > name or ", "1", ""}, {"age = 1 and name = 'x' or ", "1", ""}, {"age + ", "1", ""}, {"age = ", "1", ""}, {"name like ", "'x'", ""},
 		{"age between age and ", "1", ""}, {"age between (", "1", ") and 2"}, {"not name like 'x' and not ", "1", ""}, {"age not between - age and not ", "1", ""},
 	} {
-		for _, depth := range []int{10, 30, 48, 97, 10 * maxHeight} {
+		for _, depth := range []int{10, 48, 97, 10 * maxHeight} {
 			predicate := strings.Repeat(form[0], depth) + form[1] + strings.Repeat(form[2], depth)
 			if len(predicate) > maxPredicate {
 				continue
@@ -169,7 +169,7 @@ func TestDeepPredicates(t *testing.T) {
 	for _, form := range [][2]string{
 		{"coalesce(age, case when not ", " then 2 end)"}, {"not iif(case when - - - age in (", ") then 2 end, 1, 2)"}, {"(age = 1 or name = 'x' and not ", ")"}, {"round(- age between 1 and ", ")"},
 	} {
-		for depth := range maxNesting {
+		for depth := 0; depth < maxNesting; depth += 7 {
 			predicate := strings.Repeat(form[0], depth) + "1" + strings.Repeat(form[1], depth)
 			if _, _, err := sdktest.Page(x, sdk.Query{Predicate: []byte(predicate), Limit: 5}); depth < 10 && err != nil {
 				t.Errorf("%d times %q: %v", depth, form[0]+form[1], err)
@@ -286,8 +286,9 @@ func steps(t *testing.T, x *index, q sdk.Query) int {
 // TestWorkFollowsTheScope counts steps, which do not depend on the machine: a question takes steps for the
 // objects of its owner, for its candidates, for those up to its limit, and for those that an index finds.
 func TestWorkFollowsTheScope(t *testing.T) {
-	const count, few = 20_000, 10
+	const count, few = 6000, 10
 	x := newIndex(t, people)
+	var batch []sdk.Change
 	var candidates []sdk.Identity
 	for n := range count {
 		owner := sdk.Owner(1)
@@ -295,8 +296,9 @@ func TestWorkFollowsTheScope(t *testing.T) {
 			owner = 2
 			candidates = append(candidates, sdktest.ID(n))
 		}
-		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Owner: owner, Input: fmt.Appendf(nil, `{"age":%d,"name":"n%d"}`, n%3, n)}})
+		batch = append(batch, sdk.Change{Identity: sdktest.ID(n), Owner: owner, Input: fmt.Appendf(nil, `{"age":%d,"name":"n%d"}`, n%3, n)})
 	}
+	x.Apply(batch)
 	all := steps(t, x, sdk.Query{Predicate: []byte("age >= 0 and length(name) > 1 order by weight"), Limit: count})
 	for _, q := range []sdk.Query{
 		{Predicate: []byte("length(name) > 1 order by weight"), Owner: 2, Limit: count},
@@ -306,7 +308,7 @@ func TestWorkFollowsTheScope(t *testing.T) {
 		{Predicate: []byte("name = 'n77'"), Limit: count},
 		{Predicate: []byte("name > 'n7' and name < 'n71' order by age"), Limit: few},
 	} {
-		if n := steps(t, x, q); all < 100 || n > all/10 {
+		if n := steps(t, x, q); all < 50 || n > all/10 {
 			t.Errorf("%s (owner %d, %d candidates, limit %d): %d thousand steps, of all objects %d", q.Predicate, q.Owner, len(q.Within), q.Limit, n, all)
 		}
 	}
@@ -315,11 +317,11 @@ func TestWorkFollowsTheScope(t *testing.T) {
 // TestTooMuchWork: a query ends when its steps are used up, whether SQLite takes them or LIKE.
 func TestTooMuchWork(t *testing.T) {
 	x := newIndex(t, people)
-	for n := range 3000 {
+	for n := range 2000 {
 		x.Apply([]sdk.Change{{Identity: sdktest.ID(n), Owner: 1, Input: fmt.Appendf(nil, `{"age":%d,"name":"%s"}`, n, strings.Repeat("a", 1000))}})
 	}
 	for predicate, most := range map[string]int{
-		"age % 7 = 3": 10_000, "name like '" + strings.Repeat("%a", 100) + "b'": 1_000_000, "instr(name, 'b') > 0": 1_000_000, "order by - age": 10_000,
+		"age % 7 = 3": 5000, "name like '" + strings.Repeat("%a", 100) + "b'": 1_000_000, "instr(name, 'b') > 0": 1_000_000, "order by - age": 5000,
 	} {
 		c, err := parse(x.columns, []byte(predicate))
 		if err != nil {
@@ -329,7 +331,10 @@ func TestTooMuchWork(t *testing.T) {
 		if _, err := x.find(&q, c, most); !errors.Is(err, sdk.ErrTooExpensive) {
 			t.Errorf("%.40s with %d steps: %v, want that it is too expensive", predicate, most, err)
 		}
-		if _, err := x.find(&q, c, maxSteps); err != nil && !strings.Contains(predicate, "%a") {
+		if strings.Contains(predicate, "%a") {
+			continue // takes all steps that there are
+		}
+		if _, err := x.find(&q, c, maxSteps); err != nil {
 			t.Errorf("%.40s: %v", predicate, err)
 		}
 	}
@@ -355,12 +360,12 @@ func TestAFullTable(t *testing.T) {
 		return !held && holds
 	}
 	held := 0
-	for n := range 10_000 {
+	for n := range 3000 {
 		if insert(n) {
 			held++
 		}
 	}
-	if held < 100 || held == 10_000 {
+	if held < 100 || held == 3000 {
 		t.Fatalf("%d objects are held in 8 MiB", held)
 	}
 	if found, _, err := sdktest.Page(x, sdk.Query{Predicate: []byte("age >= 0"), Limit: 10_000}); err != nil || len(found) != held {
