@@ -156,7 +156,11 @@ func TestEachLetterAndNumberIsFound(t *testing.T) {
 		}
 		letters++
 		x.Apply([]sdk.Change{{Identity: sdktest.ID(1), Input: []byte("a " + string(r) + " b")}})
-		for _, predicate := range []string{string(r), "+" + string(r) + " +a +b", `"` + string(r) + `"`} {
+		predicates := []string{string(r)}
+		if letters%16 == 0 {
+			predicates = append(predicates, "+"+string(r)+" +a +b", `"`+string(r)+`"`)
+		}
+		for _, predicate := range predicates {
 			if found, err := ask(x, predicate); err != nil || len(found) != 1 {
 				t.Fatalf("%U: %q finds %d objects (%v), want 1", r, predicate, len(found), err)
 			}

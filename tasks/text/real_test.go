@@ -55,6 +55,15 @@ func newReal(t *testing.T, objects [][]byte, fields ...string) *real {
 
 // plainWords divides a text in the way of a few lines of code.
 func plainWords(text string) []string {
+	var apart strings.Builder // symbols such as ™ become letters, and stand apart
+	for _, r := range text {
+		if unicode.In(r, unicode.So, unicode.Sm, unicode.Sc) {
+			apart.WriteString(" " + string(r) + " ")
+		} else {
+			apart.WriteRune(r)
+		}
+	}
+	text = apart.String()
 	lower := norm.NFKC.String(cases.Lower(language.Und).String(norm.NFKC.String(text)))
 	return strings.FieldsFunc(strings.NewReplacer("ß", "ss", "ς", "σ").Replace(lower), func(r rune) bool { return !unicode.In(r, unicode.L, unicode.N, unicode.M) })
 }
@@ -232,7 +241,7 @@ func TestPackagesAgreeWithPlainCode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}
-	agrees(t, some(realdata.Packages(t)), 200, "package", "homepage", "description")
+	agrees(t, some(realdata.Packages(t)), 150, "package", "homepage", "description")
 }
 
 // TestCitiesAgreeWithPlainCode asks random predicates over cities, whose names are in many languages.
@@ -240,12 +249,12 @@ func TestCitiesAgreeWithPlainCode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes seconds")
 	}
-	agrees(t, some(realdata.Cities(t)), 200, "name", "country")
+	agrees(t, some(realdata.Cities(t)), 150, "name", "country")
 }
 
-// some returns one in eight objects, since the plain code looks at all words of each object.
+// some returns one in 20 objects, since the plain code looks at all words of each object.
 func some(objects [][]byte) (list [][]byte) {
-	for n := 0; n < len(objects); n += 8 {
+	for n := 0; n < len(objects); n += 20 {
 		list = append(list, objects[n])
 	}
 	return list

@@ -61,10 +61,10 @@ func TestDistinctWordsNeverCollide(t *testing.T) {
 	}
 	byFold := make(map[string]rune)
 	for r := range rune(unicode.MaxRune + 1) {
-		folded := Fold(string(r), false)
 		if !unicode.In(r, unicode.L, unicode.N, unicode.M) {
 			continue
 		}
+		folded := Fold(string(r), false)
 		other, seen := byFold[folded]
 		if !seen {
 			byFold[folded] = r
@@ -83,7 +83,7 @@ func TestSimpleFoldingIsFolding(t *testing.T) {
 		if !unicode.IsGraphic(r) {
 			continue
 		}
-		for _, s := range []string{string(r), "a" + string(r), string(r) + "é", "か" + string(r), "한" + string(r)} {
+		for _, s := range []string{string(r), "a" + string(r) + "é", "か" + string(r)} {
 			p, ok := foldSimple(nil, s, false)
 			if !ok {
 				continue
