@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -90,10 +91,14 @@ func TestAnIndexMayHaveTwoProcesses(t *testing.T) {
 		defer p.Channel().Close()
 		s.tasks[instance] = &task{Process: p, index: index, limit: instance << 20}
 	}
-	one := resident(s.tasks[3].PID()) // it grows while it starts
-	if bytes, limit := s.memory(7); limit != 8<<20 || bytes <= one {
-		t.Errorf("the index has %d bytes, and %d bytes are its limit; want those of two processes", bytes, limit)
-	}
+	testutil.Eventually(t, "the memory of both processes", func() error { // they grow while they start
+		one, two := resident(s.tasks[3].PID()), resident(s.tasks[5].PID())
+		bytes, limit := s.memory(7)
+		if limit != 8<<20 || one == 0 || two == 0 || bytes < one+two {
+			return fmt.Errorf("%d bytes, and %d bytes are the limit; want those of two processes of %d and %d bytes", bytes, limit, one, two)
+		}
+		return nil
+	})
 	if bytes, limit := s.memory(9); bytes+limit != 0 {
 		t.Errorf("an index without a process has %d bytes, and %d bytes are its limit", bytes, limit)
 	}
