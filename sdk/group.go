@@ -67,9 +67,9 @@ type sortedGroup struct {
 }
 
 // sort sorts the records of a group. First it sorts by the two digits behind the bits that all values
-// share. Values are random, so few records are out of order then.
-func (g *group) sort() sortedGroup {
-	s := sortedGroup{g.blocks, make([]inGroup, 0, g.count)}
+// share. Values are random, so few records are out of order then. It uses the memory of two lists.
+func (g *group) sort(list []inGroup, other *[]inGroup) sortedGroup {
+	s := sortedGroup{g.blocks, slices.Grow(list[:0], g.count)}
 	for i, block := range g.blocks {
 		for at := 0; at < len(block); {
 			n, width := binary.Uvarint(block[at:])
@@ -80,9 +80,9 @@ func (g *group) sort() sortedGroup {
 		}
 	}
 	if len(s.order) >= fewRecords {
-		other := make([]inGroup, len(s.order))
-		sortByDigit(other, s.order, 64-groupBits-2*placeBits)
-		sortByDigit(s.order, other, 64-groupBits-placeBits)
+		*other = slices.Grow((*other)[:0], len(s.order))[:len(s.order)]
+		sortByDigit(*other, s.order, 64-groupBits-2*placeBits)
+		sortByDigit(s.order, *other, 64-groupBits-placeBits)
 	}
 	slices.SortStableFunc(s.order, inGroup.compare)
 	s.keepLast()

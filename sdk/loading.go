@@ -31,7 +31,7 @@ const (
 
 // loadGarbage is the percentage of garbage that starts a garbage collection while entries are loaded.
 // There is little garbage then, and the runtime keeps the limit of memory nevertheless.
-const loadGarbage = 400
+const loadGarbage = 200
 
 func newLoading(x Keeper, h *held) *loading {
 	memory := debug.SetMemoryLimit(-1) // reads the limit
@@ -49,23 +49,34 @@ func (l *loading) add(r *record) {
 	}
 }
 
-// groupsAhead is the number of sorted groups that wait for the index, at most.
+// groupsAhead is the number of sorted groups that wait for the index, at most. Their lists are used again:
+// memory that is new costs more time than the sorting.
 const groupsAhead = 4
 
 // flush restores all records that were added. It returns when they are held. The index gets them in a
 // goroutine of its own, which closes done at its end.
 func (l *loading) flush() (done chan struct{}) {
 	done = make(chan struct{})
-	sorted := make(chan sortedGroup, groupsAhead)
+	sorted, free := make(chan sortedGroup, groupsAhead), make(chan []inGroup, groupsAhead)
 	go func() {
 		defer close(done)
 		for g := range sorted {
 			g.each(l.restore)
+			select {
+			case free <- g.order:
+			default:
+			}
 		}
 	}()
 	l.held.entries.reserve(l.count)
+	var other []inGroup
 	for i := range l.groups {
-		if g := l.groups[i].sort(); len(g.order) > 0 {
+		var list []inGroup
+		select {
+		case list = <-free:
+		default:
+		}
+		if g := l.groups[i].sort(list, &other); len(g.order) > 0 {
 			l.groups[i] = group{}
 			sorted <- g
 			g.each(l.held.record)
