@@ -315,7 +315,7 @@ func (e *Engine) pay(f *finishing, k uint64, then func()) (code model.Code, wait
 	}
 	q.charged = true
 	choice := leak.Choice{Versions: q.live, Since: q.c.versions - q.versions, Limit: uint64(q.want),
-		Shown: k, Which: q.req.Op != model.OpCount, Ordered: q.ordered()}
+		Shown: k, Which: q.req.Op != model.OpCount, Ordered: q.ordered(), Partial: q.several()}
 	if !q.several() {
 		choice.Last = uint64(len(f.anchor) / identity.Size)
 	}

@@ -73,6 +73,7 @@ type Choice struct {
 	Shown    uint64 // objects that the answer shows
 	Which    bool   // the answer names the objects; otherwise it is their number
 	Ordered  bool   // the Task chose the order of the objects
+	Partial  bool   // a truncated answer also tells whether a next page can begin
 	Last     uint64 // shown objects of which the answer tells that the Task named them last, and their order
 }
 
@@ -82,7 +83,11 @@ type Choice struct {
 func (c Choice) Charge() Bits {
 	versions := c.Versions + min(c.Since, math.MaxUint64-c.Versions)
 	most := min(c.Limit, versions)
-	charge := answered + Bit.Plus(Log(most+1)) // a bit for being truncated; most+1 numbers
+	ends := uint64(2) // truncated or not
+	if c.Partial {
+		ends++
+	}
+	charge := answered + Log(ends).Plus(Log(most+1)) // most+1 numbers
 	// The shares 1/((n+1)(n+2)) of all n add up to 1. So a Task that delays its answer, to
 	// choose among more versions, pays for them.
 	charge = charge.Plus(Log(c.Since + 1)).Plus(Log(c.Since + 2))

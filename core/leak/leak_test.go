@@ -147,6 +147,7 @@ func TestTheChargesOfAQueryAreAPrefixCode(t *testing.T) {
 			for _, which := range []bool{false, true} {
 				for _, ordered := range []bool{false, true} {
 					sum := 16 * parts(Rare)
+					partial := sum
 					for since := range uint64(200) {
 						n := versions + since
 						for k := range min(limit, n) + 1 {
@@ -155,7 +156,13 @@ func TestTheChargesOfAQueryAreAPrefixCode(t *testing.T) {
 							sum += whole * parts(c.Charge())
 							c.Last = min(k, mostLast)
 							sum += truncated * parts(c.Charge())
+							c.Last, c.Partial = 0, true
+							partial += 3 * whole * parts(c.Charge())
 						}
+					}
+					if partial > 1 || partial < 0.9 {
+						t.Errorf("%d versions, limit %d, which %v, ordered %v: with partial answers, the sum is %v, want at most 1",
+							versions, limit, which, ordered, partial)
 					}
 					if sum > 1 || sum < 0.9 {
 						t.Errorf("%d versions, limit %d, which %v, ordered %v: the sum is %v, want at most 1",
