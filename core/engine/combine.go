@@ -187,7 +187,10 @@ func (e *Engine) rank(q *query, candidates operand) {
 	s, n := q.ranks, candidates.list.len()
 	q.candidates = candidates
 	q.leaveOutLate()
+	e.gather(s, len(q.late))
 	switch {
+	case q.ended:
+		return
 	case q.c.index(s.x.name) != s.x, s.x.state != model.IndexServing:
 		e.fail(s, model.IndexUnavailable)
 		return
@@ -212,8 +215,9 @@ func (e *Engine) rank(q *query, candidates operand) {
 func (q *query) leaveOutLate() {
 	q.late = make(map[identity.Value]struct{})
 	for _, v := range q.c.unwatch(q) {
-		q.late[v] = struct{}{}
-		if _, candidate := q.candidates.find(v); candidate && !q.candidates.others {
+		if q.candidates.others {
+			q.late[v] = struct{}{}
+		} else if _, candidate := q.candidates.find(v); candidate {
 			q.lacks = true
 		}
 	}

@@ -13,10 +13,6 @@ import (
 // finish handles a round of a search, in which the Task has named all identities. It removes the
 // objects that the query can't use, and begins the next round if too few are left.
 func (e *Engine) finish(s *search) {
-	q := s.q
-	if q.rights == 0 {
-		q.rights = e.rightsOf(q)
-	}
 	s.x.finishing++
 	e.later(func() (more bool) { return e.siftStep(s) })
 }

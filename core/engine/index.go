@@ -791,7 +791,8 @@ func (e *Engine) stopIndex(x *index, code model.Code) {
 	}
 	e.releaseWrites(x)
 	for _, d := range slices.Clone(x.queries) { // a query that fails changes the list: see noteEnded
-		if x.replaces != nil { // the old process still serves
+		// The old process still serves. But a leaf of several must not be asked later than the others.
+		if x.replaces != nil && !d.search.q.several() {
 			e.enqueue(x.replaces, &delivery{kind: d.kind, search: d.search})
 		} else {
 			e.fail(d.search, code)

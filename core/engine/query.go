@@ -37,7 +37,7 @@ type query struct {
 	// Over several leaves without an order, the answer has only objects after this identity.
 	after identity.ID
 
-	rights  model.Rights // the rights by which the objects were chosen
+	rights  model.Rights // the rights by which the objects of all leaves were chosen
 	missing int          // leaves that are not done, of several, without the ordering one
 	partial bool         // a leaf of several ended before its Task was exhausted
 	lacks   bool         // the answer lacks objects that were put while the query ran: see leaveOutLate
@@ -148,7 +148,8 @@ func (e *Engine) queueLeaves(q *query, after []identity.ID) {
 	if q.req.Limit > 0 {
 		q.want = min(q.want, q.req.Limit)
 	}
-	q.hinted = !q.allows(q.c.grants.Rights(q.p.id), false)
+	q.rights = q.c.grants.Rights(q.p.id)
+	q.hinted = !q.allows(q.rights, false)
 	for _, s := range q.leaves {
 		if q.hinted {
 			s.owner = e.alias(s.x, q.p.owner)
@@ -189,7 +190,7 @@ func (e *Engine) gather(s *search, objects int) {
 	n, p := objects*entrySize, s.q.req.Principal
 	switch {
 	case !s.q.several(), s.q.ended:
-	case e.tooMuchUnsent(p, n):
+	case s.q.gathered+n > shortAnswer && e.unsent[p]+n > maxUnsent-e.allUnsent:
 		e.fail(s, model.Overloaded)
 	default:
 		e.unsent[p] += n
@@ -198,9 +199,10 @@ func (e *Engine) gather(s *search, objects int) {
 	}
 }
 
-// endQuery frees the memory of a query that is answered.
+// endQuery frees the memory of a query that is answered. Its leaves may still be in queues.
 func (e *Engine) endQuery(q *query) {
 	q.ended = true
+	q.req.Query, q.req.Object, q.req.Expression = nil, nil, wire.Expression{}
 	if q.gathered > 0 {
 		e.Sent(q.req.Principal, q.gathered)
 		q.gathered = 0
@@ -236,10 +238,12 @@ func (e *Engine) fail(s *search, code model.Code) {
 	})
 }
 
-// pumpAll pumps the queues of all indexes of a query.
+// pumpAll pumps the queues of all indexes of a query that have a process. The others may be dropped.
 func (e *Engine) pumpAll(q *query) {
 	for _, x := range q.indexes {
-		e.pump(x)
+		if x.instance != 0 {
+			e.pump(x)
+		}
 	}
 }
 
