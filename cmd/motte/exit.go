@@ -159,6 +159,8 @@ func hint(err error) string {
 		return "'motte index list' shows how far it is."
 	case model.TooSlow:
 		return "The index lives, and gets more time next time. A narrower predicate or a limit helps; so does a longer --deadline: 'motte task register'."
+	case model.LimitReached:
+		return "docs/reference/limits.md lists the limits, among them that of the indexes of a collection."
 	case model.QueryRefused:
 		return "'motte help predicates' shows what the built-in Tasks can be asked; another Task's documentation says what that Task can be asked."
 	case model.Damaged:

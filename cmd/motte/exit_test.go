@@ -23,6 +23,7 @@ func TestFailuresOfAPageHaveTheirExitCodes(t *testing.T) {
 		next      int
 	}{
 		{client.ErrTooExpensive, exitTemporary, "too-expensive", "", false, 0},
+		{client.ErrLimitReached, exitError, "limit-reached", "limits.md", false, 0},
 		{client.ErrGone, exitNotFound, "gone", "", false, 0},
 		{client.ErrTruncated, exitError, "truncated", "Narrow the predicate", true, 0},
 		{&client.TruncatedError{}, exitError, "truncated", "Narrow the predicate", true, 0},

@@ -42,8 +42,20 @@ func (a *app) indexCreate() *cobra.Command {
 		Long: `Make an index, and wait until it answers. Each Task defines its own configuration. The
 built-in Tasks ('motte help predicates' shows their predicates) take:
 
-  ordered  {"path":JSON POINTER,"type":"int64"|"float64"|"string"|"time"}
-  text     {"path":JSON POINTER} or {"fields":[JSON POINTER,…]}, "language":"en"|…, "typos":true
+  ordered  {"path":P,"type":"int64"|"float64"|"string"|"time"|"bool"}
+  filter   {"fields":[P,…]}, or none: then every member is a field
+  geo      {"lat":P,"lng":P} or {"path":P}
+  series   {"time":P,"series":[P,…],"value":P}
+  text     {"path":P} or {"fields":[P,…]}, "language":"en"|…, "typos":true
+  image    {"path":P}
+  vector   {"path":P,"dimensions":N,"metric":"cosine"|"dot"|"l2"}
+  trigram  {"path":P} or {"fields":[P,…]}
+  sql      {"columns":[{"name":NAME,"path":P,"type":"integer"|"real"|"text"|"boolean"|"time"},…]}
+  scan     {"path":P}
+
+P is a JSON Pointer, such as /address/city. The pages in docs/reference/tasks have all members.
+'motte index suggest' proposes configurations for the objects of a collection. The Tasks filter,
+trigram and scan keep no order, and refuse --ordered.
 
 Without a path the whole input is indexed. The input is the object, or with
 --attribute what is given beside it: motte put … --attribute INDEX=VALUE.
@@ -120,7 +132,7 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 	err := c.CreateIndex(ctx, collection, index, x)
 	switch {
 	case errors.Is(err, client.ErrInvalidRequest):
-		return fmt.Errorf("index %s %s: Task %s does not keep an order, or takes inputs of another type: see 'motte task list'; --ordered and --type of 'motte task register' change that", collection, index, x.Task)
+		return fmt.Errorf("index %s %s: Task %s does not keep an order, or takes inputs of another type, as 'motte task list' shows: leave out --ordered or --type", collection, index, x.Task)
 	case errors.Is(err, client.ErrNoTask):
 		return fmt.Errorf("index %s %s: Task %s: %w", collection, index, x.Task, err)
 	case err != nil:
@@ -169,8 +181,12 @@ waits), quarantined (its Task broke the contract; a fresh one starts) or refused
 does not accept the configuration). An index that serves may be upgraded meanwhile: it waits
 for its turn, or its successor is built, fails again and again, or refused the configuration.
 The index serves with the executable before until the successor has all objects; then it
-takes over. Since the server started:
-RESTARTS of its Task and REFUSED inputs. State and both numbers are for administrators.
+takes over.
+
+RESTARTS counts those of its Task since the server started. REFUSED counts the inputs that its
+present process refused. A process that begins with a shelf is not given all inputs again, and
+counts fewer. State and both numbers are for administrators.
+
 BITS bounds the information that the Task can have hidden in your answers since the index
 was made; LEFT is the rest of your budget, if there is one. ALL BITS and ALL LEFT are the
 same for all principals together, and for administrators.

@@ -36,16 +36,16 @@ func (p *proposer) single() {
 			p.add("vector", "near_"+m.last(), config{path, {"dimensions", m.dimensions}}, true,
 				"%s, an array of %d numbers: nearest neighbours", p.have(m), m.dimensions)
 		case m.isTime():
-			p.add("ordered", "by_"+m.last(), config{path, {"type", "time"}}, true, "%s, a time: ranges, and the newest first", p.have(m))
+			p.add("ordered", "by_"+m.last(), config{path, {"type", "time"}}, true, "%s, %sa time: ranges, and the newest first", p.have(m), mostlyOf(m.times, m.scalars))
 		case m.isNumber() && m.integers == m.numbers:
 			p.add("ordered", "by_"+m.last(), config{path, {"type", "int64"}}, true,
-				"%s, a whole number, from %v to %v: ranges and an order", p.have(m), m.least, m.most)
+				"%s, %sa whole number, from %v to %v: ranges and an order", p.have(m), mostlyOf(m.numbers, m.scalars), m.least, m.most)
 		case m.isNumber():
 			p.add("ordered", "by_"+m.last(), config{path, {"type", "float64"}}, true,
-				"%s, a number, from %v to %v: ranges and an order", p.have(m), m.least, m.most)
+				"%s, %sa number, from %v to %v: ranges and an order", p.have(m), mostlyOf(m.numbers, m.scalars), m.least, m.most)
 		case m.isShort() && !m.isCategory():
 			p.add("ordered", "by_"+m.last(), config{path, {"type", "string"}}, true,
-				"%s, a short text, with %d different values: exact values, prefixes and an order", p.have(m), len(m.distinct))
+				"%s, %sa short text, with %d different values: exact values, prefixes and an order", p.have(m), mostlyOf(m.strings, m.scalars), len(m.distinct))
 		}
 	}
 }

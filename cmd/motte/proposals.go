@@ -152,6 +152,14 @@ func (p *proposer) have(m *member) string {
 	return fmt.Sprintf("%d of %d objects have %s", m.objects, p.objects, m.pointer)
 }
 
+// mostlyOf qualifies a type that n of the values have.
+func mostlyOf(n, values int) string {
+	if n < values {
+		return "mostly "
+	}
+	return ""
+}
+
 // pick returns the usual members that fit.
 func (p *proposer) pick(fits func(*member) bool) (list []*member) {
 	for _, m := range p.members {

@@ -112,6 +112,25 @@ func TestCommandsAreQuoted(t *testing.T) {
 	}
 }
 
+// TestReasonsSayMostly: a reason does not give a type to values that have another.
+func TestReasonsSayMostly(t *testing.T) {
+	for _, odd := range []bool{false, true} {
+		s := newSample()
+		for _, o := range numbered(`{"age":{n}}`) {
+			s.add([]byte(o))
+		}
+		want := "100 of 100 objects have /age, a whole number"
+		if odd {
+			s.add([]byte(`{"age":"unknown"}`))
+			want = "101 of 101 objects have /age, mostly a whole number"
+		}
+		list := s.proposals("people", uint64(s.objects), map[string]bool{"ordered": true}, map[string]bool{})
+		if len(list) != 1 || !strings.HasPrefix(list[0].Reason, want) {
+			t.Errorf("the proposals are %+v, want the reason %s", list, want)
+		}
+	}
+}
+
 // TestProposalsForPackages: the sample of a real data set leads to the indexes that its documentation shows.
 func TestProposalsForPackages(t *testing.T) {
 	var objects []string

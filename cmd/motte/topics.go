@@ -41,11 +41,18 @@ no-connection, refused, left-out, truncated or error. An error about a line of a
   between V and V         both ends belong to it
   in (V, V, …)
   prefix "Ly"             strings only
+  contains all (V, V, …)  arrays that have each of them
   all                     every object that has a value
   … order asc|desc        if the index was made with --ordered
 
 Conditions are joined by and, or, and parentheses. Strings are in double quotes,
 numbers are not, times (RFC 3339) may be.
+
+The predicate of an index with the Task filter is about exact values of fields:
+
+  section = "devel" and not tags has "x"
+  priority in ("optional", "extra") or missing homepage
+  tags contains all ("c", "program")      all, or any
 
 The predicate of an index with the Task text is what people type into a search box:
 
@@ -71,6 +78,25 @@ The predicate of an index with the Task series is about times in series:
   series prefix "be" every 1h last    one object of each hour: first, last, min or max
   last 5                              of each series
   … order desc            the newest first, if the index was made with --ordered
+
+The predicate of an index with the Task trigram is about parts of texts:
+
+  "sub string"            with the same capitals; "sub string"i in any
+  ^"lib", "-dev"$         at the beginning, at the end
+  name:/colou?r/i and not "x"         a regular expression, in one field of the index
+
+The predicate of an index with the Task sql is a WHERE clause, with texts in single quotes:
+
+  age between 30 and 40 and (city = 'Paris' or name like 'a%') order by age desc, name
+
+The predicate of an index with the Task scan is an expression of CEL over the object:
+
+  object.size > 10000 && "c" in object.tags && has(object.home)
+
+The predicate of an index with the Task vector, or image, gives what is near, the nearest first:
+
+  near [0.1, 0.7, 0.2] within 0.5     a vector of as many numbers as the index has dimensions
+  similar "BASE64" within 10          a picture; near p:d892c96908cfe577 gives its hash instead
 
 The pages in docs/reference/tasks have all of it, and the configurations.`,
 	}, {
