@@ -39,8 +39,9 @@ func (a *app) indexCreate() *cobra.Command {
 	cmd = a.leaf(&cobra.Command{
 		Use:   "create COLLECTION NAME",
 		Short: "Make an index, and wait until it answers",
-		Long: `Make an index, and wait until it answers. Each Task defines its own configuration. The
-built-in Tasks ('motte help predicates' shows their predicates) take:
+		Long: `Make an index, and wait until it answers. 'motte index suggest' proposes indexes that suit the
+objects of a collection. Each Task defines its own configuration. The built-in Tasks
+('motte help predicates' shows their predicates) take, for instance:
 
   ordered  {"path":P,"type":"int64"|"float64"|"string"|"time"|"bool"}
   filter   {"fields":[P,…]}, or none: then every member is a field
