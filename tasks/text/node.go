@@ -95,7 +95,6 @@ func gallop(slots []slot, s slot) int {
 type every struct {
 	search *search
 	fields uint32 // 0: all objects
-	at     slot
 }
 
 func (n *every) seek(s slot) slot {
