@@ -249,7 +249,11 @@ func (p *expressionParser) leaf(at int) (e client.Expression, err error) {
 	case !ok:
 		return e, p.wrong(at, "it is not 'INDEX: PREDICATE'")
 	case strings.HasPrefix(arg, wordOpen):
-		return e, p.wrong(at, "a parenthesis is an argument of its own: '(' %s", short(strings.TrimLeft(arg, "( ")))
+		leaf, closing := strings.TrimLeft(arg, "( "), ""
+		if strings.HasSuffix(leaf, wordClose) && strings.Count(leaf, wordClose) > strings.Count(leaf, wordOpen) {
+			leaf, closing = strings.TrimRight(strings.TrimSuffix(leaf, wordClose), " "), " ')'"
+		}
+		return e, p.wrong(at, "a parenthesis is an argument of its own: '(' %s%s", short(leaf), closing)
 	case !model.ValidIdentifier(index):
 		return e, p.wrong(at, "%q can't be the name of an index", index)
 	}

@@ -86,6 +86,7 @@ func TestRefusedExpressions(t *testing.T) {
 		{[]string{"a: 1", "AND", "notes", "+enclave"}, "argument 3 of the expression, 'notes': index and predicate are one argument: 'notes: +enclave'"},
 		{[]string{"a: 1", "AND", "notes"}, "argument 3 of the expression, 'notes': it is not 'INDEX: PREDICATE'"},
 		{[]string{"(a: 1", "OR", "b: 2)"}, "argument 1 of the expression, '(a: 1': a parenthesis is an argument of its own: '(' 'a: 1'"},
+		{[]string{"( a: (1) )"}, "argument 1 of the expression, '( a: (1) )': a parenthesis is an argument of its own: '(' 'a: (1)' ')'"},
 		{[]string{"By_Age: 1"}, `argument 1 of the expression, 'By_Age: 1': "By_Age" can't be the name of an index`},
 		{[]string{"a: 1", "AND", "b: 2", "OR", "c: 3"}, "argument 4 of the expression, 'OR': AND and OR stand side by side: " +
 			"put one of them into parentheses: '(' … AND … ')' OR …, or … AND '(' … OR … ')'"},

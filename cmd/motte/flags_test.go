@@ -231,6 +231,7 @@ func TestMistakesAreToldFirst(t *testing.T) {
 		line []string
 		text string
 	}{
+		{[]string{"delete", "people", "by_age", "< 18"}, `"< 18" is one argument too many: a predicate belongs to --where`},
 		{[]string{"search", "people", "by_age", "all", "--limit", "0"}, `--limit "0": it has to be a whole number from 1`},
 		{[]string{"search", "people", "by_age", "all", "--limit", "-5"}, `--limit "-5"`},
 		{[]string{"serve", "--dir", "x", "--listen", "localhost:99999"}, `--listen "localhost:99999": it has to be HOST:PORT`},

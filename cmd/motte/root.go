@@ -236,6 +236,9 @@ func arguments(cmd *cobra.Command, args []string) error {
 	if len(args) <= len(list) {
 		return nil
 	}
+	if where := cmd.Flags().Lookup("where"); where != nil && !where.Changed {
+		return usage("%q is one argument too many: a predicate belongs to --where: --where by_age '< 18'", args[len(list)])
+	}
 	if len(list) > 0 && strings.Contains(list[len(list)-1], "PREDICATE") {
 		return usage("%q is one argument too many: put the predicate in quotes: '>= 30 and < 40'", args[len(list)])
 	}
