@@ -186,8 +186,7 @@ func foremost(a, b sortedBlocks) int {
 func (e *Engine) rank(q *query, candidates operand) {
 	s, n := q.ranks, candidates.list.len()
 	q.candidates = candidates
-	q.leaveOutLate()
-	e.gather(s, len(q.late))
+	e.leaveOutLate(q)
 	switch {
 	case q.ended:
 		return
@@ -212,12 +211,21 @@ func (e *Engine) rank(q *query, candidates operand) {
 
 // leaveOutLate leaves out the objects that were put since the other leaves were queued: their Tasks may
 // not know them. If one of them was a candidate in its earlier version, the answer lacks it.
-func (q *query) leaveOutLate() {
-	q.late = make(map[identity.Value]struct{})
-	for _, v := range q.c.unwatch(q) {
+func (e *Engine) leaveOutLate(q *query) {
+	put := q.c.unwatch(q)
+	if q.candidates.others {
+		if e.gather(q.ranks, len(put)); q.ended {
+			return
+		}
+		q.c.watch(q) // the Task may name an object that is put while it ranks
+	}
+	for _, id := range put {
+		if q.late == nil {
+			q.late = make(map[identity.ID]struct{})
+		}
 		if q.candidates.others {
-			q.late[v] = struct{}{}
-		} else if _, candidate := q.candidates.find(v); candidate {
+			q.late[id] = struct{}{}
+		} else if _, candidate := q.candidates.find(id.Value()); candidate {
 			q.lacks = true
 		}
 	}
@@ -229,7 +237,7 @@ func (q *query) ranksOver(o mapping.Entry) bool {
 	if !q.candidates.others {
 		return listed && candidate.ID == o.ID
 	}
-	_, late := q.late[o.ID.Value()]
+	_, late := q.late[o.ID]
 	q.lacks = q.lacks || late
 	return !listed && !late
 }
@@ -244,15 +252,15 @@ func identitiesOf(list sortedBlocks, n int) []identity.ID {
 	return ids
 }
 
-// maxWatched is the most values that a collection keeps for queries with an ordering leaf.
+// maxWatched is the most identities that a collection keeps for queries with an ordering leaf.
 const maxWatched = 1 << 16
 
-// watched has the values of the objects of a collection that were put while some query waits to ask its
+// watched has the identities of the objects of a collection that were put while some query waits for its
 // ordering leaf.
 type watched struct {
 	watchers []*query // the oldest first
-	put      []identity.Value
-	forgot   int // values that were forgotten before the first of put
+	put      []identity.ID
+	forgot   int // identities that were forgotten before the first of put
 }
 
 // watch begins to note the objects that are put, for a query.
@@ -261,9 +269,9 @@ func (c *watched) watch(q *query) {
 	c.watchers = append(c.watchers, q)
 }
 
-// unwatch returns the values of the objects that were put since the query began to watch. It forgets
+// unwatch returns the identities of the objects that were put since the query began to watch. It forgets
 // those that no other query needs.
-func (c *watched) unwatch(q *query) (put []identity.Value) {
+func (c *watched) unwatch(q *query) (put []identity.ID) {
 	i := slices.Index(c.watchers, q)
 	if i < 0 {
 		return nil
@@ -280,11 +288,11 @@ func (c *watched) unwatch(q *query) (put []identity.Value) {
 }
 
 // notePut notes that an object was put. The queries that watch end if too many are.
-func (e *Engine) notePut(c *collection, v identity.Value) {
+func (e *Engine) notePut(c *collection, id identity.ID) {
 	if len(c.watchers) == 0 {
 		return
 	}
-	c.put = append(c.put, v)
+	c.put = append(c.put, id)
 	for len(c.put) > maxWatched {
 		e.fail(c.watchers[0].ranks, model.Overloaded)
 	}

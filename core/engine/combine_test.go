@@ -244,3 +244,38 @@ func TestTheOutcomesOfAnExpressionArePaid(t *testing.T) {
 		}
 	}
 }
+
+// TestAnObjectPutLastIsNotShown: the ordering Task learns the identity of an object that was put after it was
+// asked, and names it. The Task of the leaf that excludes was not asked about this object. A version that was
+// replaced meanwhile is shown.
+func TestAnObjectPutLastIsNotShown(t *testing.T) {
+	w := letters(t, 1)
+	old := identity.ID(w.must(admin, putLetters("1a"), model.OK).body)
+	n := w.ask(admin, expression(model.OpSearch, 1, aNotB()))
+	w.stepAll("b")
+	again := putLetters("1a")
+	again.Object = []byte("other data")
+	w.ask(admin, again)
+	w.ask(admin, putLetters("2ab"))
+	w.commit(len(w.pending))
+	c := w.e.byName["c"]
+	var found []identity.ID
+	for o := range c.objects.After(identity.Value{}) {
+		if o.ID.Value() != old.Value() {
+			found = append(found, o.ID)
+		}
+	}
+	k := w.task(c.index("a").instance)
+	h, _ := taskwire.DecodeHeader(k.frames[0][:taskwire.HeaderSize])
+	k.frames = nil
+	w.e.TaskAnswer(k.instance, taskwire.Answer{Type: taskwire.Found, Seq: h.Seq, Found: append(found, old)})
+	w.take()
+	w.settle()
+	a, _ := w.answered(n)
+	if a.code != model.OK || len(a.objects) != 1 || a.objects[0].ID != old {
+		t.Errorf("code %d, %v; want the first version of 1a", a.code, w.names(a))
+	}
+	if len(c.watchers)+len(c.watched.put) > 0 || w.e.allUnsent != 0 {
+		t.Errorf("%d queries still watch, %d bytes are counted", len(c.watchers), w.e.allUnsent)
+	}
+}

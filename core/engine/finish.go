@@ -13,7 +13,9 @@ import (
 // finish handles a round of a search, in which the Task has named all identities. It removes the
 // objects that the query can't use, and begins the next round if too few are left.
 func (e *Engine) finish(s *search) {
-	s.x.finishing++
+	if s.x.finishing++; s == s.q.ranks && s.q.candidates.others {
+		e.leaveOutLate(s.q)
+	}
 	e.later(func() (more bool) { return e.siftStep(s) })
 }
 

@@ -43,9 +43,9 @@ type query struct {
 	lacks   bool         // the answer lacks objects that were put while the query ran: see leaveOutLate
 	more    bool         // the answer is truncated
 
-	candidates operand                     // what the ordering leaf ranks
-	late       map[identity.Value]struct{} // objects that were put between the other leaves and it
-	watchedAt  int                         // see watched
+	candidates operand                  // what the ordering leaf ranks
+	late       map[identity.ID]struct{} // objects that were put after the other leaves were queued
+	watchedAt  int                      // see watched
 
 	erasures int    // erasures that had been applied when the query was queued
 	live     uint64 // live objects of the collection when the query was queued

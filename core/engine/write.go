@@ -168,7 +168,7 @@ func (e *Engine) applyTo(c *collection, r *seglog.Record, at seglog.Location, w 
 		d.put = mapping.Entry{ID: r.ID, LSN: r.LSN, Loc: at, Collection: r.Collection, Owner: r.Owner}
 		d.replaced, d.hasReplaced = e.add(c, d.put)
 		c.versions++
-		e.notePut(c, r.ID.Value())
+		e.notePut(c, r.ID)
 	} else {
 		d.replaced, d.hasReplaced = e.remove(c, r.ID.Value())
 	}
