@@ -55,8 +55,7 @@ objects of a collection. Each Task defines its own configuration. The built-in T
   scan     {"path":P}
 
 P is a JSON Pointer, such as /address/city. The pages in docs/reference/tasks have all members.
-'motte index suggest' proposes configurations for the objects of a collection. The Tasks filter,
-trigram and scan keep no order, and refuse --ordered.
+The Tasks filter, trigram and scan keep no order, and refuse --ordered.
 
 Without a path the whole input is indexed. The input is the object, or with
 --attribute what is given beside it: motte put … --attribute INDEX=VALUE.
