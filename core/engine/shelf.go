@@ -103,6 +103,7 @@ type saving struct {
 	anew      bool          // the next Save says that the shelf is empty
 	active    bool          // a saving is under way
 	saveOpen  bool          // a Save is queued or sent
+	storing   bool          // the blob of the last Save is not durable yet: see room
 	saves     int           // Saves since the last tick
 	began     time.Duration // when the last saving began, by the clock of the engine
 	changed   int           // changes sent since then
@@ -371,7 +372,7 @@ func (e *Engine) logOwners(x *index) {
 
 // continueSaving asks for the next step of a saving, if none is asked for.
 func (e *Engine) continueSaving(x *index) {
-	if !x.active || x.saveOpen || x.saves >= savesPerTick || !e.maySave() {
+	if !x.active || x.saveOpen || x.storing || x.saves >= savesPerTick || !e.maySave() {
 		return
 	}
 	x.saveOpen = true
@@ -380,7 +381,8 @@ func (e *Engine) continueSaving(x *index) {
 	e.pump(x)
 }
 
-// room returns the most bytes that the next blob of an index may have.
+// room returns the most bytes that the next blob of an index may have. All earlier blobs are durable,
+// so they are counted.
 func (x *index) room() int {
 	left := int64(x.row.Shelf) - int64(x.shelf.c.bytes)
 	if x.shelf.c.objects.Len() >= maxBlobs {
@@ -431,8 +433,10 @@ func (e *Engine) saved(x *index, a taskwire.Answer) model.Reason {
 		e.settle(x, a)
 	}
 	instance := x.instance
+	x.storing = true
 	e.afterDurable(func(model.Code) {
 		if x.instance == instance {
+			x.storing = false
 			e.continueSaving(x)
 		}
 	})

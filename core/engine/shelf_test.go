@@ -298,6 +298,33 @@ func TestAFullShelfStaysWithinItsQuota(t *testing.T) {
 	}
 }
 
+// TestAFullShelfStaysWithinItsQuotaOnASlowDisk: blobs that are not durable are not counted yet, so the Task
+// is not asked for more of them.
+func TestAFullShelfStaysWithinItsQuotaOnASlowDisk(t *testing.T) {
+	const quota = 12_000
+	w := newWorld(t, 1)
+	w.calm = true
+	w.settle()
+	w.register("c", "x", 0)
+	w.retable(func(r *model.Row) { r.Shelf = quota })
+	w.e.saveChanges = 1000
+	for i := range 20 {
+		w.must(admin, put("c", fmt.Sprint(i), "data"), model.OK)
+	}
+	w.e.saveChanges = 1
+	for range 100 {
+		w.tick(usualTick)
+		for k := w.process(); len(k.frames) > 0; {
+			w.step(k)
+		}
+		for w.work() {
+		}
+	}
+	if w.settle(); w.x().shelf.c.bytes > quota || w.x().shelf.c.bytes == 0 {
+		t.Errorf("a shelf of %d bytes holds %d", quota, w.x().shelf.c.bytes)
+	}
+}
+
 // TestNoBlobIsMadeWhileTheDiskIsFull. It is made when there is room again.
 func TestNoBlobIsMadeWhileTheDiskIsFull(t *testing.T) {
 	w := shelved(t, 3)
