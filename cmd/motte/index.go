@@ -151,7 +151,16 @@ func (a *app) createIndex(ctx context.Context, c *client.Client, collection, ind
 	if err != nil {
 		return err
 	}
-	return a.done(v, "Index %s of %s is %s.", index, collection, v.State)
+	return a.doneIndex(v, collection, index)
+}
+
+// doneIndex tells the state of an index, and how many inputs its Task refused.
+func (a *app) doneIndex(v indexView, collection, index string) error {
+	refused := ""
+	if v.Refused > 0 {
+		refused = fmt.Sprintf(" Its Task refused %s: it does not find these objects.", plural(v.Refused, "input"))
+	}
+	return a.done(v, "Index %s of %s is %s.%s", index, collection, v.State, refused)
 }
 
 // capital returns a member of the configuration that has capital letters in its name. No
@@ -387,7 +396,7 @@ answers of an index, or to give back memory that its Task took.`,
 		if err != nil {
 			return err
 		}
-		return a.done(v, "Index %s of %s is %s.", args[1], args[0], v.State)
+		return a.doneIndex(v, args[0], args[1])
 	})
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "do not wait until the index is built")
 	return cmd
