@@ -37,6 +37,7 @@ demo: build ## show everything on a real data set, in a temporary directory
 # Four packages at a time: some of them wait more than they work.
 test: build lint ## run all tests, with the race detector; the inner loop is 'go test -short ./...'
 	$(GO) test -race -count=1 -p 4 -timeout 15m ./...
+	$(GO) test -count=1 -run TestShippedTasksConform ./sdk/conformance
 	$(GO) test -C bench/peers -race -count=1 ./...
 
 # One after the other, also under make -j: each loads all processors.
