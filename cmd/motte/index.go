@@ -41,7 +41,7 @@ func (a *app) indexCreate() *cobra.Command {
 		Short: "Make an index, and wait until it answers",
 		Long: `Make an index, and wait until it answers. 'motte index suggest' proposes indexes that suit the
 objects of a collection. Each Task defines its own configuration. The built-in Tasks
-('motte help predicates' shows their predicates) take, each with an example:
+('motte help predicates' shows their predicates) take:
 
   ordered  {"path":P,"type":"int64"|"float64"|"string"|"time"|"bool"}
   filter   {"fields":[P,…]}, or none: then every member is a field
