@@ -29,7 +29,7 @@ func (run *evaluation) spend(steps int) bool {
 
 // expression is a parsed predicate, or a part of it.
 type expression interface {
-	// need returns what the trigrams of all objects that match satisfy.
+	// need returns a condition that the trigrams of each matching object satisfy.
 	need() need
 
 	// matches reports whether an object with these texts matches. After an error the result has no

@@ -39,7 +39,7 @@ func both(a, b need) need {
 	return need{kind: allOf, parts: []need{a, b}}
 }
 
-// either returns what holds if at least one of some needs holds.
+// either returns the need that holds if at least one of several needs holds.
 func either(parts []need) need {
 	if slices.ContainsFunc(parts, func(n need) bool { return n.kind == anything }) {
 		return need{}
